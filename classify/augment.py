@@ -1,0 +1,24 @@
+"""What training does to an image."""
+
+import numpy as np
+
+
+def augment(images, rng, mirror=True, shift=2):
+    """Return a copy of a batch, each image mirrored with probability 1/2 and shifted at random.
+
+    Args:
+        images: uint8 array of shape (N, H, W, C).
+        rng: a ``numpy.random.Generator``; the same state gives the same result.
+        mirror: whether images of this data set may be mirrored.
+        shift: the largest shift in pixels, up and down and sideways; what moves in is the image reflected
+            at its border.
+    """
+    n, height, width, channels = images.shape
+    if mirror:
+        mirrored = rng.random(n) < 0.5
+        images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    border = (shift, shift)
+    padded = np.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
+    top, left = rng.integers(0, 2 * shift + 1, size=(2, n))
+    return windows[np.arange(n), top, left, 0]

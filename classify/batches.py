@@ -1,0 +1,65 @@
+"""What one training step sees: a shuffled, augmented batch."""
+
+import math
+
+import keras
+import numpy as np
+
+from classify.augment import augment
+
+
+class Batches(keras.utils.PyDataset):
+    """The training images in batches, shuffled anew and augmented in each epoch.
+
+    A batch is a function of (seed, epoch, step) alone, so nothing of the input needs saving to resume a run,
+    and any thread may make it. All images are seen in each epoch: batches differ in size by at most one image.
+
+    Args:
+        split: a ``classify.data.Split``.
+        classes: the number of classes.
+        batch_size: the largest number of images in a batch.
+        seed: a whole number.
+        augment: whether to mirror and shift.
+        mirror: whether images of this data set may be mirrored.
+        label_smoothing: the share of each label that is spread evenly over all classes (Szegedy et al. 2015,
+            arXiv:1512.00567), so that a network gains nothing by being ever more certain.
+
+    Yields (images, labels): uint8 of shape (N, H, W, 3) and float32 rows that sum to 1, of shape (N, classes).
+    """
+
+    def __init__(self, split, classes, batch_size, seed=0, augment=True, mirror=True, label_smoothing=0.0):
+        super().__init__()
+        self.split = split
+        self.classes = classes
+        self.steps = math.ceil(len(split) / batch_size)
+        self.seed = seed
+        self.augment = augment
+        self.mirror = mirror
+        self.label_smoothing = label_smoothing
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch):
+        """Shuffle for ``epoch``, counted from 0. Whoever trains calls this: Keras does not say the epoch."""
+        self.epoch = epoch
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split))
+        self.rows = np.array_split(order, self.steps)
+
+    @property
+    def num_batches(self):
+        return self.steps
+
+    def __getitem__(self, step):
+        rows = self.rows[step]
+        images = self.split.images[rows]
+        if self.augment:
+            rng = np.random.default_rng((self.seed, self.epoch, step))
+            images = augment(images, rng, mirror=self.mirror)
+        return images, self._smooth(one_hot(self.split.labels[rows], self.classes))
+
+    def _smooth(self, labels):
+        return labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
+
+
+def one_hot(labels, classes):
+    """Return labels of shape (N,) as float32 rows of shape (N, classes)."""
+    return np.eye(classes, dtype="float32")[labels]

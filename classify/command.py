@@ -1,0 +1,101 @@
+"""What every command does at its edges: a quiet start, one line for a problem, the exit status."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+class Problem(Exception):
+    """Something in what the user gave that cannot be used.
+
+    The message is one line that says what is wrong and what to do (or, for missing data, a short
+    paragraph). ``status`` is the exit status: 1 for data, models and images, 2 for the command line.
+    """
+
+    def __init__(self, message, status=1):
+        super().__init__(message)
+        self.status = status
+
+
+def note(message):
+    """Print progress or a notice to standard error, which leaves standard output to the results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def each(items, use):
+    """Return ([use(item) …], whether any failed); an item that raises ``Problem`` is named and left out."""
+    results, failed = [], False
+    for item in items:
+        try:
+            results.append(use(item))
+        except Problem as problem:
+            note(str(problem))
+            failed = True
+    return results, failed
+
+
+def run(main):
+    """Run ``main()`` and exit with the status it returns; problems become a line instead of a traceback."""
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except Problem as problem:
+        note(f"{Path(sys.argv[0]).name}: {problem}")
+        status = problem.status
+    except KeyboardInterrupt:
+        note("\ninterrupted")
+        status = 130
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; the interpreter's last flush must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except ModuleNotFoundError as error:
+        note(f"{Path(sys.argv[0]).name}: {error.name} is not installed; python -m pip install -r requirements.txt")
+        status = 1
+    except OSError as error:
+        note(f"{Path(sys.argv[0]).name}: {describe(error)}")
+        status = 1
+    sys.exit(status)
+
+
+def describe(error):
+    """Return an ``OSError`` as one line that names the file, if there is one: 'x.png: no such file or directory'."""
+    reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+    reason = reason[0].lower() + reason[1:]
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def start_keras():
+    """Import Keras on TensorFlow, about three seconds, without TensorFlow's start-up lines.
+
+    Some of those lines ignore ``TF_CPP_MIN_LOG_LEVEL`` and are written by C++ straight to file descriptor 2
+    during the import and the first operation, so that descriptor points elsewhere meanwhile. What was
+    written is shown if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns when several models predict in turn
+    with _standard_error_kept():
+        import keras
+
+        keras.ops.zeros(1)
+
+
+@contextlib.contextmanager
+def _standard_error_kept():
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            kept.seek(0)
+            os.write(terminal, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

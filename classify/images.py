@@ -1,0 +1,76 @@
+"""A person's image file -> an array."""
+
+import glob
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from classify.command import Problem, describe
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+
+def load_image(path, height, width):
+    """Return an image file of any size and mode as RGB pixels, uint8 of shape (height, width, 3).
+
+    The camera's orientation is applied, what is transparent becomes white, 16 bits become 8 by scale, the
+    centre of the model's proportions is cut out, and a larger image is reduced with an antialiasing filter.
+
+    Raises:
+        Problem: the file is missing, is no image, is damaged, or has more than Pillow's limit of 179 megapixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns from half of its limit on
+            with Image.open(path) as image:
+                image.draft("RGB", (2 * width, 2 * height))  # a JPEG is reduced while it is decoded
+                image = _rgb(ImageOps.exif_transpose(image))
+                return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
+    except UnidentifiedImageError as error:
+        raise Problem(f"{path}: cannot be read as an image") from error
+    except Image.DecompressionBombError as error:
+        raise Problem(f"{path}: has more pixels than the {2 * Image.MAX_IMAGE_PIXELS:,} allowed") from error
+    except OSError as error:
+        reason = describe(error) if error.filename else f"{path}: is damaged ({describe(error)})"
+        raise Problem(reason) from error
+    except (SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
+        raise Problem(f"{path}: is damaged or of an unknown kind") from error
+
+
+def _rgb(image):
+    if image.mode.startswith(("I", "F")):
+        return _grey_to_rgb(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey_to_rgb(image):
+    """16-bit and floating-point grey; Pillow's own conversion to 8 bits clips instead of scaling."""
+    values = np.asarray(image, "float64")
+    scale = 1 if image.mode == "F" and values.max() > 1 else 255 if image.mode == "F" else 1 / 257
+    return Image.fromarray(np.rint(np.clip(values * scale, 0, 255)).astype("uint8")).convert("RGB")
+
+
+def find_images(names):
+    """Return the image paths that files, folders (their images, sorted, not those below) and globs name.
+
+    A name that stands for nothing is returned as it is, so that opening it says what is wrong; a folder or
+    pattern without an image is a ``Problem`` in the list.
+    """
+    found = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+            found += images or [Problem(f"{name}: has no images in it")]
+        elif not path.exists() and glob.has_magic(name):
+            images = sorted(Path(match) for match in glob.glob(name, recursive=True))
+            found += images or [Problem(f"{name}: matches no file")]
+        else:
+            found.append(path)
+    return found

@@ -1,0 +1,32 @@
+"""A saved model: opening it and asking it for probabilities."""
+
+import zipfile
+
+import keras
+
+from classify.command import Problem
+
+BATCH_SIZE = 250
+
+
+def load_model(path):
+    """Open a ``.keras`` file that obeys the saved-model contract; raise ``Problem`` if it is none."""
+    if not zipfile.is_zipfile(path):
+        raise Problem(f"{path} is not a Keras model (a .keras file)")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever a stranger's file makes Keras raise
+        raise Problem(f"{path} cannot be opened as a Keras model: {_first_line(error)}") from error
+    shape = getattr(model, "input_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3] and shape[3] == 3):
+        raise Problem(f"{path} does not take RGB images of one size: its input is {shape}")
+    return model
+
+
+def predict(model, images):
+    """Return class probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255."""
+    return model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,57 @@
+"""Numbers from (labels, probabilities)."""
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+
+def measure(labels, probabilities, class_names):
+    """Return what ``metrics.json`` holds about one model's predictions on one split.
+
+    Args:
+        labels: true classes, whole numbers of shape (N,).
+        probabilities: softmax rows of shape (N, classes).
+        class_names: one name a class.
+
+    Precision, recall and F1 are scikit-learn's; a class that is never predicted has precision 0. ``macro`` is the
+    mean over classes, ``weighted`` weights it by each class's number of images. ``loss`` is the mean
+    cross-entropy in nats.
+    """
+    classes = np.arange(len(class_names))
+    probabilities = np.asarray(probabilities, "float64")
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 within 1e-7 only
+    predicted = np.argmax(probabilities, axis=1)
+    correct = int(np.sum(predicted == labels))
+
+    def scores(average):
+        values = precision_recall_fscore_support(labels, predicted, labels=classes, average=average, zero_division=0)
+        return dict(zip(("precision", "recall", "f1", "support"), values, strict=True))
+
+    each, means = scores(None), {average: scores(average) for average in ("macro", "weighted")}
+    return {
+        "n": len(labels),
+        "accuracy": correct / len(labels),
+        "accuracy_interval": list(wilson_interval(correct, len(labels))),
+        "loss": float(log_loss(labels, probabilities, labels=classes)),
+        **{
+            average: {key: float(values[key]) for key in ("precision", "recall", "f1")}
+            for average, values in means.items()
+        },
+        "per_class": {
+            name: {key: values[i].item() for key, values in each.items()} for i, name in enumerate(class_names)
+        },
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "class_names": list(class_names),
+    }
+
+
+def wilson_interval(successes, n, z=1.959964):
+    """Return the (low, high) of Wilson's score interval of a share, 95 % by default.
+
+    Wilson, E. B. (1927), Journal of the American Statistical Association 22, 209-212. Unlike the normal
+    approximation it stays within 0 to 1 and is right near both.
+    """
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return float((centre - half) / scale), float((centre + half) / scale)

@@ -1,0 +1,60 @@
+"""Pictures from a run's numbers."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+TRAIN, VALIDATION = "#8c9bb0", "#c2410c"
+
+
+def curves(history, kept_epoch, title):
+    """Return a figure of loss, accuracy and learning rate by epoch.
+
+    Args:
+        history: history.csv's rows as dictionaries; ``val_`` entries may be missing.
+        kept_epoch: the epoch whose weights were kept, from 1; it is marked.
+        title: what was trained on what.
+    """
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(11, 3.6), layout="constrained", dpi=120)
+    figure.suptitle(title)
+    loss, accuracy, rate = figure.subplots(1, 3)
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        axes.plot(epochs, [row[name] for row in history], "o-", markersize=3, color=TRAIN, label="training")
+        if f"val_{name}" in history[0]:
+            values = [row[f"val_{name}"] for row in history]
+            axes.plot(epochs, values, "o-", markersize=3, color=VALIDATION, label="validation")
+        axes.set_ylabel(name)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    rate.plot(epochs, [row["learning_rate"] for row in history], "o-", markersize=3, color=TRAIN)
+    rate.set_ylabel("learning rate at the epoch's end")
+    for axes in (loss, accuracy, rate):
+        axes.axvline(kept_epoch, color="0.7", linestyle=":", zorder=0, label=f"kept: epoch {kept_epoch}")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    accuracy.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def confusion(metrics, title):
+    """Return a figure of the confusion matrix in ``metrics``: the colour is the share of the true class, the number
+    is of images; without numbers beyond 20 classes."""
+    counts, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.2 + 0.5 * min(len(names), 40)
+    figure = Figure(figsize=(size + 1.2, size), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(title=title, xlabel="predicted class", ylabel="true class")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    if len(names) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                dark = shares[row, column] > 0.5
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "0.2")
+    bar = figure.colorbar(picture, label="share of the true class", shrink=0.8)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure

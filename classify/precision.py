@@ -1,0 +1,50 @@
+"""Which arithmetic this processor is fast at."""
+
+import os
+import platform
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+NATIVE_FLAGS = ("amx_bf16", "avx512_bf16")
+
+
+def processor():
+    """Return the processor's name and the number of cores this process may use: 'AMD EPYC, 2 cores'."""
+    name = next((line.split(":")[1].strip() for line in _cpu_info() if line.startswith("model name")), None)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name or platform.processor() or platform.machine()}, {cores} cores"
+
+
+def choose(precision):
+    """Return (``"float32"`` or ``"bfloat16"``, the reason in a few words) for ``--precision``.
+
+    ``auto`` takes bfloat16 only where it is multiplied natively: it is emulated, and slower than float32,
+    everywhere else.
+    """
+    if precision != "auto":
+        return precision, "as asked"
+    if _gpu_multiplies_bfloat16():
+        return "bfloat16", "native on this GPU"
+    flag = next((flag for flag in NATIVE_FLAGS if flag in _cpu_flags()), None)
+    if flag:
+        return "bfloat16", f"native on this processor: {flag}"
+    return "float32", "no native bfloat16 here"
+
+
+def _cpu_info():
+    try:
+        return CPU_INFO.read_text().splitlines()
+    except OSError:  # not Linux
+        return []
+
+
+def _cpu_flags():
+    return next((line.split() for line in _cpu_info() if line.startswith("flags")), [])
+
+
+def _gpu_multiplies_bfloat16():
+    """Whether TensorFlow sees a GPU of compute capability 8 (Ampere) or later."""
+    import tensorflow as tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return any(d.get("compute_capability", (0, 0))[0] >= 8 for d in details)

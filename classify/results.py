@@ -1,0 +1,55 @@
+"""What a finished run leaves: the saved model, its numbers on the test split, pictures and run.json."""
+
+import time
+
+from classify import plots, report
+from classify.command import note
+from classify.inference import predict
+from classify.metrics import measure
+from classify.precision import processor
+from classify.progress import duration
+
+
+def conclude(run, model, data, outcome, args, precision, started):
+    """Save ``model`` and measure it once on the test split; write and print everything that tells of the run.
+
+    Args:
+        run: the open ``Run``.
+        model: the float32 model to save.
+        data: the ``Data`` it was trained on.
+        outcome: the ``Outcome`` of the training.
+        args: the options as they were used; ``args.recipe`` names the recipe.
+        precision: the arithmetic of the training.
+        started: ``time.perf_counter()`` at the run's start.
+    """
+    run.save_model(model)
+    metrics = {"data": data.source.name, "split": "test"}
+    metrics |= measure(data.test.labels, predict(model, data.test.images), data.class_names)
+    run.save_json("metrics.json", metrics)
+    what = f"{args.recipe}, {data.source.title}"
+    run.save_figure("curves.png", plots.curves(outcome.history, outcome.epoch, f"{what}: training"))
+    n = f"{len(data.test):,}"
+    run.save_figure("confusion.png", plots.confusion(metrics, f"{what} test, {n} images"))
+    seconds = time.perf_counter() - started
+    run.finish(
+        "interrupted" if outcome.interrupted else "finished",
+        recipe=args.recipe,
+        options=vars(args) | {"data": data.source.option},
+        data=data.source.name,
+        class_names=list(data.class_names),
+        splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        seed=args.seed,
+        processor=processor(),
+        precision=precision,
+        seconds=round(seconds, 1),
+    )
+
+    kept = outcome.history[outcome.epoch - 1]
+    if outcome.interrupted:
+        note(f"\ninterrupted after epoch {len(outcome.history)}")
+    if len(data.validation):
+        note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
+    report.show(f"\n{data.source.title} test, {n} images", report.headline(metrics), "")
+    report.show(report.per_class([metrics]))
+    files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
+    note(f"\n{run.folder}: {files}   {duration(seconds)}")

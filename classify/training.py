@@ -1,0 +1,201 @@
+"""Compile, fit, and the float32 copy that is saved."""
+
+import contextlib
+import dataclasses
+import time
+
+import keras
+
+from classify.batches import one_hot
+from classify.command import note
+from classify.inference import BATCH_SIZE
+from classify.progress import TrainingProgress, duration
+
+# The learning rates are those at which each optimizer trained the standard CNN well; Adam's is each recipe's own.
+OPTIMIZERS = {
+    "adam": (keras.optimizers.Adam, 1e-3, {}),
+    "sgd": (keras.optimizers.SGD, 0.1, {"momentum": 0.9, "nesterov": True}),
+    "rmsprop": (keras.optimizers.RMSprop, 1e-3, {}),
+    "adagrad": (keras.optimizers.Adagrad, 0.03, {}),
+    "adadelta": (keras.optimizers.Adadelta, 1.0, {}),
+    "adamw": (keras.optimizers.AdamW, 2e-3, {}),
+}
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What ``fit`` did: one dictionary an epoch, the epoch that was kept (from 1), and whether Ctrl-C ended it."""
+
+    history: list
+    epoch: int
+    interrupted: bool
+
+
+def default_learning_rate(optimizer):
+    return OPTIMIZERS[optimizer][1]
+
+
+def make_optimizer(name, learning_rate, weight_decay=0.0):
+    """Return a Keras optimizer; ``weight_decay`` is decoupled and applies to kernels alone.
+
+    Biases and the scales of batch normalization are left out, as they do not make a function more complex.
+    """
+    optimizer_class, _, settings = OPTIMIZERS[name]
+    optimizer = optimizer_class(learning_rate, weight_decay=weight_decay, **settings)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def one_cycle(peak, steps, warmup=0.25):
+    """Return a learning rate that rises linearly to ``peak`` over a share of the steps and falls to 0 as a cosine.
+
+    After Smith & Topin (2018), arXiv:1708.07120: the rise lets the peak be high, the fall ends in a minimum.
+    """
+    rise = round(warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=peak, warmup_steps=rise)
+
+
+@contextlib.contextmanager
+def dtype_policy(precision):
+    """Build layers under a precision, ``float32`` or ``bfloat16`` (float32 weights, bfloat16 arithmetic)."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def fit(model, batches, validation, epochs, run, early_stopping=None):
+    """Train a compiled model and leave the best epoch's weights in it.
+
+    Args:
+        model: compiled with the metric ``accuracy``.
+        batches: a ``Batches``.
+        validation: a ``Split`` to choose the epoch on by accuracy; if it is empty the last epoch is kept.
+        epochs: how many at most.
+        run: the ``Run`` whose history.csv grows by a row an epoch.
+        early_stopping: end after so many epochs without a better validation accuracy, if given.
+
+    Ctrl-C ends the training with the best epoch so far.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came before the first epoch's end.
+    """
+    validation_data = None
+    if len(validation):
+        validation_data = (validation.images, one_hot(validation.labels, batches.classes))
+    announce(model, batches, validation_data, epochs)
+
+    best, history, interrupted = BestEpoch(), History(run), False
+    with TrainingProgress(epochs, batches.num_batches, len(batches.split)) as progress:
+        callbacks = [StartEpoch(batches), best, history, progress]
+        if early_stopping and validation_data:
+            callbacks.append(keras.callbacks.EarlyStopping("val_accuracy", patience=early_stopping, mode="max"))
+        try:
+            model.fit(
+                batches,
+                epochs=epochs,
+                validation_data=validation_data,
+                validation_batch_size=BATCH_SIZE,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            if not history.rows:
+                raise
+            interrupted = True
+    model.set_weights(best.weights)
+    return Outcome(history.rows, best.epoch + 1, interrupted)
+
+
+def announce(model, batches, validation_data, epochs, steps=3):
+    """Say how long the run will take, from a few timed training steps and one of validation; then undo them."""
+    before = [variable.numpy() for variable in _state(model)]
+    timer = Timer()
+    batches.start_epoch(0)
+    steps = min(steps, batches.num_batches - 1)
+    model.fit(batches, steps_per_epoch=steps + 1, callbacks=[timer], verbose=0)
+    train = timer.seconds[-1] if steps == 0 else sum(timer.seconds[1:]) / steps  # the first compiles the step
+    validate = 0.0
+    if validation_data:
+        images, labels = (array[:BATCH_SIZE] for array in validation_data)
+        model.evaluate(images, labels, batch_size=BATCH_SIZE, verbose=0)
+        start = time.perf_counter()
+        model.evaluate(images, labels, batch_size=BATCH_SIZE, verbose=0)
+        validate = (time.perf_counter() - start) / len(images) * len(validation_data[0])
+    for variable, value in zip(_state(model), before, strict=True):
+        variable.assign(value)
+    seconds = epochs * (train * batches.num_batches + validate)
+    note(f"{epochs} epochs will take about {duration(seconds)}; Ctrl-C keeps the best epoch so far\n")
+
+
+def _state(model):
+    """All that training changes: weights, the optimizer's averages and step, the states of random layers."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def float32_copy(model, build):
+    """Return ``build()``, made under the float32 policy and not compiled, with the weights of ``model``.
+
+    A compiled model's file holds the optimizer's state too, three times the size, and a bfloat16 one stays
+    bfloat16 on a processor without it.
+    """
+    with dtype_policy("float32"):
+        copy = build()
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+class StartEpoch(keras.callbacks.Callback):
+    """Tells the batches which epoch begins."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.start_epoch(epoch)
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the best validation accuracy, of several such the one with the lowest
+    loss; or of the last epoch where nothing validates."""
+
+    score = (-1.0,)
+
+    def on_epoch_end(self, epoch, logs):
+        score = (logs["val_accuracy"], -logs["val_loss"]) if "val_loss" in logs else (epoch,)
+        if score > self.score:
+            self.score, self.epoch, self.weights = score, epoch, self.model.get_weights()
+
+
+class History(keras.callbacks.Callback):
+    """Writes history.csv anew after each epoch, so that a killed run leaves it."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self.rows = run, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs):
+        row = {"epoch": epoch + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
+        row["seconds"] = time.perf_counter() - self.start
+        self.rows.append({name: round(value, 6) for name, value in row.items()})
+        self.run.save_history(self.rows)
+
+
+class Timer(keras.callbacks.Callback):
+    """Keeps the seconds of each training step."""
+
+    def on_train_begin(self, logs=None):
+        self.seconds = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds.append(time.perf_counter() - self.start)

@@ -1,0 +1,118 @@
+"""Train a CNN, on CIFAR-10 unless told otherwise, and measure it on the test split.
+
+  python train_cnn.py                        the standard recipe on CIFAR-10
+  python train_cnn.py --recipe tutorial      the plain beginner's CNN, to compare with
+  python train_cnn.py --data digits          a minute's try that needs no network
+  python train_cnn.py --epochs 30 --dropout 0.3 --seed 1
+
+The run's folder, runs/cnn for the first, then holds the model, its metrics and its curves.
+"""
+
+import functools
+import time
+
+from classify import command, options, runs
+
+# What a recipe trains with unless the command line says otherwise. The learning rate is Adam's.
+RECIPES = {
+    "standard": {
+        "epochs": 12,
+        "batch_size": 256,
+        "learning_rate": 4e-3,
+        "schedule": "one-cycle",
+        "dropout": 0.2,
+        "weight_decay": 0.05,
+        "label_smoothing": 0.1,
+        "augment": True,
+    },
+    "tutorial": {
+        "epochs": 10,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "augment": False,
+    },
+}
+
+
+def parse(argv=None):
+    parser = options.Parser(__doc__)
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="standard",
+        help="the network and how it is trained. Default: standard",
+    )
+    parser.add_argument("--activation", choices=options.ACTIVATIONS, default="relu", help="default: relu")
+    options.add_training(parser)
+    options.add_data(parser)
+    return parser.parse_args(argv)
+
+
+def settle(args, images):
+    """Give each option that was left out its value: the recipe's, or what suits the optimizer and so many images."""
+    from classify import training
+
+    recipe = RECIPES[args.recipe]
+    if args.learning_rate is None and args.optimizer != "adam":
+        args.learning_rate = training.default_learning_rate(args.optimizer)
+    if args.batch_size is None:
+        # A small data set gets smaller batches, as an epoch of a few steps would teach little.
+        args.batch_size = min(recipe["batch_size"], max(16, images // 20))
+    for name, value in recipe.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+
+
+def main(argv=None):
+    started = time.perf_counter()
+    args = parse(argv)
+    if args.out:
+        runs.check_free(args.out, args.overwrite)
+    command.start_keras()
+    import keras
+
+    from classify import batches, data, precision, results, training
+    from classify.normalization import FusedBatchNormalization
+    from models.cnn import build_cnn
+
+    dataset = data.load(data.find(args.data, args.data_dir), args.validation, args.limit)
+    settle(args, len(dataset.train))
+    arithmetic, reason = precision.choose(args.precision)
+    command.note(dataset)
+
+    keras.utils.set_random_seed(args.seed)
+    shape, classes = dataset.image_shape, len(dataset.class_names)
+    build = functools.partial(build_cnn, args.recipe, shape, classes, args.activation, args.dropout)
+    with training.dtype_policy(arithmetic):
+        model = build(normalization=FusedBatchNormalization)
+    command.note(f"{args.recipe}   {model.count_params():,} parameters, {arithmetic} ({reason})")
+
+    train = batches.Batches(
+        dataset.train,
+        classes,
+        args.batch_size,
+        seed=args.seed,
+        augment=args.augment,
+        mirror=dataset.source.mirrored,
+        label_smoothing=args.label_smoothing,
+    )
+    rate = args.learning_rate
+    if args.schedule == "one-cycle":
+        rate = training.one_cycle(rate, args.epochs * train.num_batches)
+    optimizer = training.make_optimizer(args.optimizer, rate, args.weight_decay)
+    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+
+    with runs.Run(runs.folder_for(args.out, args.recipe, dataset.source.name, args.overwrite)) as run:
+        outcome = training.fit(model, train, dataset.validation, args.epochs, run, args.early_stopping)
+        final = training.float32_copy(model, build)
+        results.conclude(run, final, dataset, outcome, args, arithmetic, started)
+    command.note("next: python predict.py image.png · python evaluate.py")
+    return 130 if outcome.interrupted else 0
+
+
+if __name__ == "__main__":
+    command.run(main)
