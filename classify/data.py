@@ -221,7 +221,7 @@ def _prepared(folder, option=None):
         label = next(name for name, kind in features.items() if isinstance(kind, tfds.features.ClassLabel))
         shape = features[image].shape
         class_names = tuple(features[label].names)
-    except (StopIteration, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # whatever a stranger's folder makes TFDS raise
         raise Problem(f"{folder} is not a data set of images with one class label each that TFDS prepared") from error
     if None in shape[:2]:
         raise Problem(f"the images in {folder} differ in size; images of one size are needed")

@@ -34,6 +34,7 @@ def fetch_prepared(name, data_dir):
     """Copy a prepared data set such as ``cifar10/3.0.2`` from TFDS's public bucket; return its folder."""
     folder = Path(data_dir) / name
     listing = f"{BUCKET}?prefix=datasets/{name}/"
+    note(f"asking {_host(listing)} for CIFAR-10 …")
     with _connect(listing) as answer:
         try:
             files = json.load(answer)["items"]
@@ -46,7 +47,8 @@ def fetch_prepared(name, data_dir):
             task = progress.add_task("CIFAR-10", total=sum(int(file["size"]) for file in files))
             for file in files:
                 digest = hashlib.md5(usedforsecurity=False)
-                _fetch(file["mediaLink"], part / Path(file["name"]).name, digest, progress, task)
+                with _connect(file["mediaLink"]) as answer:
+                    _receive(answer, file["mediaLink"], part / Path(file["name"]).name, digest, progress, task)
                 if base64.b64encode(digest.digest()).decode() != file["md5Hash"]:
                     raise Unreachable(f"{_host(listing)} sent a damaged {Path(file['name']).name}")
         part.rename(folder)
@@ -57,13 +59,16 @@ def fetch_prepared(name, data_dir):
 
 def fetch_archive(path, sha256):
     """Download CIFAR-10's archive from its own host to ``path`` and return that."""
+    note(f"asking {_host(HOST)} for CIFAR-10 …")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=".part-", dir=path.parent, delete=False) as file:
         part = Path(file.name)
     digest = hashlib.sha256()
     try:
-        with _progress() as progress:
-            _fetch(HOST, part, digest, progress, progress.add_task("CIFAR-10", total=None))
+        with _connect(HOST) as answer, _progress() as progress:
+            size = answer.headers["Content-Length"]
+            task = progress.add_task("CIFAR-10", total=int(size) if size else None)
+            _receive(answer, HOST, part, digest, progress, task)
         if digest.hexdigest() != sha256:
             raise Unreachable(f"{_host(HOST)} sent a damaged archive")
         part.replace(path)
@@ -72,10 +77,8 @@ def fetch_archive(path, sha256):
     return path
 
 
-def _fetch(url, path, digest, progress, task):
-    with _connect(url) as answer, open(path, "wb") as file:
-        if progress.tasks[task].total is None and answer.headers["Content-Length"]:
-            progress.update(task, total=int(answer.headers["Content-Length"]))
+def _receive(answer, url, path, digest, progress, task):
+    with open(path, "wb") as file:
         while piece := _read(answer, url):
             file.write(piece)
             digest.update(piece)
@@ -99,7 +102,6 @@ def _connect(url):
         except (OSError, http.client.HTTPException) as error:
             answer.append(error)
 
-    note(f"asking {_host(url)} for CIFAR-10 …")
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(PATIENCE)

@@ -26,8 +26,8 @@ def load_image(path, height, width):
             warnings.simplefilter("ignore")  # Pillow warns from half of its limit on
             with Image.open(path) as image:
                 image.draft("RGB", (2 * width, 2 * height))  # a JPEG is reduced while it is decoded
-                image = _rgb(ImageOps.exif_transpose(image))
-                return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
+                image = _centre(_rgb(ImageOps.exif_transpose(image)), width, height)
+                return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
     except UnidentifiedImageError as error:
         raise Problem(f"{path}: cannot be read as an image") from error
     except Image.DecompressionBombError as error:
@@ -37,6 +37,14 @@ def load_image(path, height, width):
         raise Problem(reason) from error
     except (SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
         raise Problem(f"{path}: is damaged or of an unknown kind") from error
+
+
+def _centre(image, width, height):
+    """Cut out the largest centred part of the proportions width : height."""
+    scale = min(image.width / width, image.height / height)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
 
 
 def _rgb(image):

@@ -26,16 +26,15 @@ def per_class(models):
         models: metrics.json's dictionaries, with a ``name`` each if there are several; at most
             ``MODELS_A_TABLE`` fit into 80 columns.
     """
-    table = _table()
+    table = _table(gap=2)
     table.add_column("")
     for metrics in models:
         name = f"{metrics['name']}\n" if len(models) > 1 else ""
-        for heading in ("prec.", "recall", "F1") if name else ("precision", "recall", "F1"):
-            table.add_column(f"{name}{heading}", justify="right", overflow="fold")
-            name = name and "\n"
+        table.add_column(f"{name}prec. recall    F1", justify="right", overflow="fold")
     for class_name in models[0]["class_names"]:
         scores = [metrics["per_class"][class_name] for metrics in models]
-        table.add_row(class_name, *(f"{score[key]:.3f}" for score in scores for key in ("precision", "recall", "f1")))
+        cells = (f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}" for score in scores)
+        table.add_row(class_name, *cells)
     return table
 
 
@@ -89,5 +88,5 @@ def show(*parts):
         console.print(part, markup=False)
 
 
-def _table(gap=1):
+def _table(gap):
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0), header_style="")

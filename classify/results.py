@@ -52,4 +52,4 @@ def conclude(run, model, data, outcome, args, precision, started):
     report.show(f"\n{data.source.title} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
     files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
-    note(f"\n{run.folder}: {files}   {duration(seconds)}")
+    note(f"\n{run.folder}   {duration(seconds)}\n  {files}")

@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+
+from classify.options import ACTIVATIONS
+from models.cnn import build_cnn
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.mark.parametrize(("recipe", "parameters"), [("tutorial", 122_570), ("standard", 1_168_362)])
+def test_parameter_count(recipe, parameters):
+    assert build_cnn(recipe, SHAPE, 10).count_params() == parameters
+
+
+@pytest.mark.parametrize("recipe", ["tutorial", "standard"])
+def test_is_a_sequential_of_the_promised_built_in_layers(recipe):
+    model = build_cnn(recipe, SHAPE, 10, dropout=0.3)
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert isinstance(model, keras.Sequential)
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    assert kinds[0] == "Rescaling" and kinds[-2:] == ["Dropout", "Dense"]
+    assert {"Conv2D", "MaxPooling2D", "Dropout", "Dense"} <= set(kinds)
+    assert model.layers[-2].rate == 0.3
+
+
+def test_the_tutorial_is_three_convolutions_of_32_64_64_and_a_dense_of_64():
+    layers = build_cnn("tutorial", SHAPE, 10).layers
+    assert [layer.filters for layer in layers if isinstance(layer, keras.layers.Conv2D)] == [32, 64, 64]
+    assert [layer.units for layer in layers if isinstance(layer, keras.layers.Dense)] == [64, 10]
+
+
+@pytest.mark.parametrize("recipe", ["tutorial", "standard"])
+def test_raw_pixels_of_any_dtype_give_the_same_probabilities(recipe, rng):
+    model = build_cnn(recipe, SHAPE, 7)
+    pixels = rng.integers(0, 256, (5, *SHAPE), dtype="uint8")
+    probabilities = model.predict(pixels, verbose=0)
+    assert probabilities.shape == (5, 7) and probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    for dtype in ("int32", "float32", "float64"):
+        np.testing.assert_allclose(model.predict(pixels.astype(dtype), verbose=0), probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation_by_name(activation):
+    model = build_cnn("standard", SHAPE, 10, activation=activation)
+    used = {layer.activation for layer in model.layers if isinstance(layer, keras.layers.Activation)}
+    assert used == {keras.activations.get(activation)}
+
+
+def test_other_image_sizes_and_class_counts():
+    assert build_cnn("standard", (64, 48, 3), 3).output_shape == (None, 3)
+
+
+def test_the_standard_network_starts_by_passing_its_input_on(rng):
+    for layer in build_cnn("standard", SHAPE, 10).layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            inputs = rng.random((1, 5, 5, layer.kernel.shape[2])).astype("float32")
+            passed = layer(inputs)[..., : inputs.shape[-1]]
+            np.testing.assert_allclose(passed, inputs, atol=1e-6)

@@ -1,0 +1,63 @@
+import subprocess
+import sys
+
+import pytest
+
+from classify import command
+from classify.command import Problem
+
+
+def status(main):
+    with pytest.raises(SystemExit) as stop:
+        command.run(main)
+    return stop.value.code
+
+
+def raiser(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (Problem("x.png: cannot be read"), 1, "x.png: cannot be read"),
+        (Problem("refused", status=2), 2, "refused"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device", "runs/cnn/model.keras"), 1, "runs/cnn/model.keras: no space left"),
+        (ModuleNotFoundError("no", name="keras"), 1, "keras is not installed; python -m pip install -r"),
+    ],
+)
+def test_a_problem_is_one_line_with_its_status(error, code, words, capsys):
+    assert status(raiser(error)) == code
+    output = capsys.readouterr()
+    assert words in output.err and output.err.strip().count("\n") == 0 and output.out == ""
+
+
+def test_status_of_main_is_the_exit_status():
+    assert status(lambda: None) == 0
+    assert status(lambda: 130) == 130
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        command.run(lambda: 1 / 0)
+
+
+def test_each_leaves_out_what_fails_and_names_it(capsys):
+    def use(item):
+        if item == 2:
+            raise Problem("2 is bad")
+        return item * 10
+
+    assert command.each([1, 2, 3], use) == ([10, 30], True)
+    assert command.each([1, 3], use) == ([10, 30], False)
+    assert capsys.readouterr().err == "2 is bad\n"
+
+
+def test_keras_starts_without_a_word():
+    code = "from classify.command import start_keras; start_keras(); import keras; print(keras.backend.backend())"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "tensorflow\n" and process.stderr == ""

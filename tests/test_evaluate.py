@@ -1,0 +1,108 @@
+"""The command `evaluate.py`, as a user runs it."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from conftest import script
+from sklearn import metrics as reference
+
+from classify import data
+
+
+@pytest.fixture
+def folder(digits_run, tmp_path):
+    """A working folder with two runs on digits and one of other data."""
+    for name, changes in (("cnn-digits", {}), ("second", {"recipe": "tutorial"}), ("other", {"data": "mnist"})):
+        run = shutil.copytree(digits_run.folder, tmp_path / "runs" / name)
+        info = json.loads((run / "run.json").read_text()) | changes
+        (run / "run.json").write_text(json.dumps(info))
+    return tmp_path
+
+
+def evaluated(*arguments, cwd):
+    process = script("evaluate.py", "--json", *arguments, cwd=cwd)
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["version"] == 1
+    return result["models"]
+
+
+def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
+    [found] = evaluated("cnn-digits", cwd=folder)
+    test = data.find("digits").read("test")
+    probabilities = keras.saving.load_model(folder / "runs/cnn-digits/model.keras").predict(test.images, verbose=0)
+    predicted = probabilities.argmax(axis=1)
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, predicted))
+    assert found["macro"]["f1"] == pytest.approx(reference.f1_score(test.labels, predicted, average="macro"))
+    assert found["loss"] == pytest.approx(reference.log_loss(test.labels, probabilities), abs=1e-5)
+    assert found["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
+    assert found["parameters"] == 1_168_362 and found["images_per_second"] > 0
+    assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
+
+
+def test_a_wrong_on_purpose_classifier_on_imbalanced_data(tmp_path):
+    """A model that calls everything a 3, on the digits test split: recall 1 for 3, 0 elsewhere."""
+    model = keras.Sequential([keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.add(keras.layers.Softmax())
+    model.layers[1].set_weights([np.zeros((3072, 10)), np.eye(10)[3] * 5])
+    model.save(tmp_path / "three.keras")
+    [found] = evaluated("three.keras", "--data", "digits", cwd=tmp_path)
+    share = found["per_class"]["3"]["support"] / 360
+    assert found["accuracy"] == pytest.approx(share)
+    assert found["per_class"]["3"] == pytest.approx(
+        {"precision": share, "recall": 1, "f1": 2 * share / (1 + share), "support": 37}
+    )
+    assert found["macro"]["recall"] == pytest.approx(0.1) and found["macro"]["precision"] == pytest.approx(share / 10)
+
+
+def test_it_repeats_what_training_measured(digits_run):
+    [found] = evaluated(digits_run.folder, cwd=digits_run.cwd)
+    stored = json.loads((digits_run.folder / "metrics.json").read_text())
+    assert {key: found[key] for key in stored} == stored
+
+
+def test_the_validation_split_is_the_one_the_run_chose_on(digits_run):
+    [found] = evaluated("cnn-digits", "--split", "validation", cwd=digits_run.cwd)
+    rows = (digits_run.folder / "history.csv").read_text().splitlines()[1:]
+    best = max(float(row.split(",")[4]) for row in rows)
+    assert found["n"] == 144 and found["accuracy"] == pytest.approx(best, abs=0.01)
+
+
+def test_tables_for_people(folder):
+    process = script("evaluate.py", "cnn-digits", "runs/second", cwd=folder)
+    assert process.returncode == 0 and process.stderr == ""
+    lines = process.stdout.splitlines()
+    assert lines[0] == "digits test, 360 images"
+    assert [line.split()[0] for line in lines[4:6]] == ["cnn-digits", "second"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_without_a_name_the_newest_run_of_each_recipe(digits_run):
+    process = script("evaluate.py", cwd=digits_run.cwd)
+    assert process.returncode == 0 and "cnn-digits" in process.stdout
+
+
+def test_models_of_different_data_are_not_compared(folder):
+    process = script("evaluate.py", "cnn-digits", "other", cwd=folder)
+    assert process.returncode == 2 and "must share their data" in process.stderr and process.stdout == ""
+
+
+def test_what_cannot_be_used_is_named_and_the_others_are_measured(folder):
+    (folder / "broken.keras").write_text("no model")
+    (folder / "half.keras").write_bytes((folder / "runs/cnn-digits/model.keras").read_bytes()[:5000])
+    process = script("evaluate.py", "cnn-digits", "broken.keras", "half.keras", "nowhere", cwd=folder)
+    assert process.returncode == 1 and "cnn-digits" in process.stdout
+    for name in ("broken.keras", "half.keras", "nowhere"):
+        assert sum(name in line for line in process.stderr.splitlines()) == 1
+    assert "Traceback" not in process.stderr
+
+
+def test_a_model_of_unknown_data_needs_to_be_told(folder):
+    shutil.copy(folder / "runs/cnn-digits/model.keras", folder / "bare.keras")
+    process = script("evaluate.py", "bare.keras", cwd=folder)
+    assert process.returncode == 1 and "pass --data" in process.stderr
+    [found] = evaluated("bare.keras", "--data", "digits", cwd=folder)
+    assert found["name"] == "bare" and found["accuracy"] > 0.9

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from classify.command import Problem
+from classify.images import find_images, load_image
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def loaded(image, tmp_path, extension="png", size=(32, 32), **options):
+    return load_image(saved(image, tmp_path / f"image.{extension}", **options), *size)
+
+
+def test_an_image_of_the_models_size_comes_back_to_the_byte(tmp_path, rng):
+    pixels = rng.integers(0, 256, (32, 32, 3), dtype="uint8")
+    result = loaded(Image.fromarray(pixels), tmp_path)
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F", "I;16", "LA"])
+def test_every_mode_becomes_rgb(mode, tmp_path):
+    value = {"1": 1, "I": 65535, "I;16": 65535, "F": 255.0}.get(mode)
+    if value is None:
+        image = Image.new("RGB", (40, 40), WHITE).convert("L" if mode == "LAB" else mode)
+    else:
+        image = Image.new(mode, (40, 40), value)
+    result = loaded(image, tmp_path, "tiff")
+    assert result.shape == (32, 32, 3) and result.min() >= 250
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+def test_common_formats(extension, tmp_path):
+    result = loaded(Image.new("RGB", (50, 50), RED), tmp_path, extension)
+    assert np.abs(result.astype(int) - RED).max() < 12
+
+
+def test_16_bits_are_scaled_and_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 32 * 32).astype("uint16").reshape(32, 32)
+    result = loaded(Image.fromarray(ramp), tmp_path)
+    np.testing.assert_array_equal(result[..., 0], np.rint(ramp / 257))
+
+
+def test_transparent_becomes_white(tmp_path):
+    image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    image.paste((*RED, 255), (0, 0, 16, 32))
+    result = loaded(image, tmp_path)
+    assert tuple(result[5, 5]) == RED and tuple(result[5, 25]) == WHITE
+
+
+def test_a_palette_with_a_transparent_colour_becomes_white(tmp_path):
+    image = Image.new("P", (32, 32), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    assert (loaded(image, tmp_path, "gif", transparency=0) == 255).all()
+
+
+def test_the_cameras_orientation_is_applied(tmp_path):
+    image = Image.new("RGB", (32, 32), WHITE)
+    image.paste(RED, (0, 0, 32, 8))  # red on top as stored; orientation 6 turns it clockwise: red at the right
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    result = loaded(image, tmp_path, exif=exif)
+    assert tuple(result[16, 30]) == RED and tuple(result[2, 2]) == WHITE
+
+
+def test_the_centre_square_is_cut_out(tmp_path):
+    image = Image.new("RGB", (300, 100), WHITE)
+    image.paste(RED, (100, 0, 200, 100))
+    assert (loaded(image, tmp_path) == RED).all()
+
+
+def test_reduction_averages_instead_of_picking_pixels(tmp_path):
+    stripes = np.zeros((320, 320, 3), "uint8")
+    stripes[:, ::2] = 255
+    result = loaded(Image.fromarray(stripes), tmp_path)
+    assert np.abs(result[8:24, 8:24].astype(int) - 127).max() <= 3
+
+
+def test_a_single_pixel_and_a_size_that_is_not_square(tmp_path):
+    assert (loaded(Image.new("RGB", (1, 1), RED), tmp_path, size=(20, 12)) == RED).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "cannot be read as an image"), (b"hello", "cannot be read as an image"), (None, "no such file")],
+)
+def test_what_is_no_image_is_named(content, words, tmp_path):
+    path = tmp_path / "picture.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Problem, match=words) as problem:
+        load_image(path, 32, 32)
+    assert "picture.png" in str(problem.value) and "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "gif", "tiff", "bmp", "webp"])
+def test_a_truncated_file_is_named(extension, tmp_path, rng):
+    pixels = rng.integers(0, 256, (200, 200, 3), dtype="uint8")
+    path = saved(Image.fromarray(pixels), tmp_path / f"cut.{extension}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(Problem, match=f"cut.{extension}"):
+        load_image(path, 32, 32)
+
+
+def test_a_picture_beyond_pillows_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    assert loaded(Image.new("RGB", (25, 25)), tmp_path).shape == (32, 32, 3)
+    with pytest.raises(Problem, match="more pixels than the 800"):
+        loaded(Image.new("RGB", (30, 30)), tmp_path)
+
+
+def test_files_folders_and_patterns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some").mkdir()
+    (tmp_path / "empty").mkdir()
+    for name in ("b.png", "a b.JPG", "notes.txt"):
+        (tmp_path / "some" / name).touch()
+    found = find_images(["some", "some/*.png", "missing.png", "empty", "*.none"])
+    assert [str(path) for path in found[:4]] == ["some/a b.JPG", "some/b.png", "some/b.png", "missing.png"]
+    assert [str(problem) for problem in found[4:]] == ["empty: has no images in it", "*.none: matches no file"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x[1].png").touch()
+    assert [str(path) for path in find_images(["x[1].png"])] == ["x[1].png"]

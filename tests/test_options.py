@@ -1,0 +1,68 @@
+import argparse
+
+import pytest
+
+import predict
+import train_cnn
+from classify import options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epohcs", "5"], "unknown option --epohcs; did you mean --epochs?"),
+        (["--epoch", "5"], "unknown option --epoch; did you mean --epochs?"),
+        (["--learning_rate=1"], "did you mean --learning-rate?"),
+        (["--zzz"], "unknown option --zzz; see --help"),
+        (["stray"], "unexpected argument stray"),
+        (["--epochs", "0"], "--epochs: 0 is not a whole number of at least 1"),
+        (["--epochs", "many"], "many is not a whole number"),
+        (["--dropout", "1"], "--dropout: 1 is not a number of at least 0 and below 1"),
+        (["--learning-rate", "0"], "0 is not a number of more than 0"),
+        (["--learning-rate", "nan"], "nan is not a number"),
+        (["--optimizer", "adamm"], "--optimizer: invalid choice"),
+        (["--data"], "--data: expected one argument"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_cnn.parse(arguments)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and message in error and error.count("\n") == 1
+
+
+def test_missing_images_are_said(capsys):
+    with pytest.raises(SystemExit) as stop:
+        predict.parse([])
+    assert stop.value.code == 2 and "IMAGE" in capsys.readouterr().err
+
+
+def test_numbers_at_their_bounds():
+    assert options.number(0, 1)("0") == 0.0
+    assert options.whole_number(1)("1") == 1
+    with pytest.raises(argparse.ArgumentTypeError):
+        options.number(0, 1)("inf")
+
+
+def settled(*arguments, images=45_000):
+    args = train_cnn.parse(list(arguments))
+    train_cnn.settle(args, images)
+    return args
+
+
+def test_a_recipe_fills_in_what_was_left_out():
+    tutorial = settled("--recipe", "tutorial", "--epochs", "3")
+    assert (tutorial.epochs, tutorial.batch_size, tutorial.learning_rate) == (3, 32, 1e-3)
+    assert (tutorial.augment, tutorial.dropout, tutorial.schedule) == (False, 0.0, "constant")
+    assert settled().augment is True and settled("--no-augment").augment is False
+
+
+def test_another_optimizer_brings_its_own_learning_rate():
+    assert settled("--optimizer", "sgd").learning_rate == 0.1
+    assert settled("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
+
+
+def test_few_images_get_smaller_batches_unless_a_size_is_given():
+    assert settled(images=1_280).batch_size == 64
+    assert settled(images=10).batch_size == 16
+    assert settled("--batch-size", "512", images=10).batch_size == 512

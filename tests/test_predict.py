@@ -1,0 +1,91 @@
+"""The command `predict.py`, as a user runs it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import PROJECT, script
+from PIL import Image
+
+from classify import data, inference
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """The first five digits of the test split as PNG files, and their arrays."""
+    folder = tmp_path_factory.mktemp("pictures")
+    test = data.find("digits").read("test")
+    for i in range(5):
+        Image.fromarray(test.images[i]).save(folder / f"digit {i}.png")
+    return folder, test.images[:5]
+
+
+def test_a_png_gets_the_class_and_probability_of_its_pixels(digits_run, pictures):
+    folder, pixels = pictures
+    process = script("predict.py", folder, "--model", digits_run.folder, "--json", cwd=digits_run.cwd)
+    assert process.returncode == 0 and process.stderr == ""
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    expected = inference.predict(inference.load_model(digits_run.folder / "model.keras"), pixels)
+    assert [answer["image"] for answer in answers] == [str(folder / f"digit {i}.png") for i in range(5)]
+    for answer, probabilities in zip(answers, expected, strict=True):
+        assert answer["class"] == str(probabilities.argmax())
+        assert answer["probability"] == pytest.approx(probabilities.max(), abs=1e-4)
+        assert list(answer["probabilities"].values()) == pytest.approx(probabilities.tolist(), abs=1e-4)
+
+
+def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 0.png", tmp_path / "x.png")
+    process = script("predict.py", "x.png", "--top", "2", "--model", digits_run.folder, cwd=tmp_path)
+    lines = process.stdout.splitlines()
+    assert process.returncode == 0 and len(lines) == 3
+    assert lines[0].startswith("x.png  ") and "█" in lines[0] and "8 others" in lines[2]
+
+
+def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 1.png", tmp_path / "good.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    names = ("good.png", "empty.png", "notes.txt", "folder", "missing.png", "*.webp")
+    process = script("predict.py", *names, "--json", "--model", digits_run.folder, cwd=tmp_path)
+    assert process.returncode == 1
+    assert [json.loads(line)["image"] for line in process.stdout.splitlines()] == ["good.png"]
+    problems = process.stderr.splitlines()
+    assert len(problems) == 5 and all(any(line.startswith(name) for line in problems) for name in names[1:])
+
+
+def test_no_usable_image_at_all(tmp_path):
+    process = script("predict.py", "missing.png", cwd=tmp_path)
+    assert process.returncode == 1 and process.stderr == "missing.png: no such file\n" and process.stdout == ""
+
+
+@pytest.mark.parametrize("model", ["nowhere", "text.keras"])
+def test_a_model_that_is_none(model, pictures, tmp_path):
+    (tmp_path / "text.keras").write_text("hello")
+    process = script("predict.py", pictures[0] / "digit 0.png", "--model", model, cwd=tmp_path)
+    assert process.returncode == 1 and model in process.stderr and process.stderr.count("\n") == 1
+
+
+def test_a_model_without_a_description_gets_numbered_classes(digits_run, pictures, tmp_path):
+    shutil.copy(digits_run.folder / "model.keras", tmp_path / "bare.keras")
+    process = script("predict.py", pictures[0] / "digit 0.png", "--model", "bare.keras", "--json", cwd=tmp_path)
+    assert json.loads(process.stdout)["class"].startswith("class ")
+    assert "bare.keras has no run.json beside it" in process.stderr
+
+
+def test_the_shipped_model_is_used_where_there_is_no_run(tmp_path, rng):
+    Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype="uint8")).save(tmp_path / "x.png")
+    process = script("predict.py", "x.png", "--json", cwd=tmp_path)
+    assert process.returncode == 0
+    assert process.stderr == f"model: shipped ({PROJECT / 'models' / 'pretrained' / 'cnn.keras'})\n"
+    names = list(json.loads(process.stdout)["probabilities"])
+    assert names[:2] == ["airplane", "automobile"] and len(names) == 10
+
+
+def test_many_images_stream_in_order(digits_run, tmp_path):
+    for i in range(2 * inference.BATCH_SIZE + 3):
+        Image.fromarray(np.full((8, 8, 3), i % 256, "uint8")).save(tmp_path / f"{i:04}.png")
+    process = script("predict.py", tmp_path, "--json", "--model", digits_run.folder, cwd=tmp_path)
+    names = [json.loads(line)["image"][-8:-4] for line in process.stdout.splitlines()]
+    assert names == [f"{i:04}" for i in range(2 * inference.BATCH_SIZE + 3)]

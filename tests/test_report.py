@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from classify import report
+from classify.metrics import measure
+from classify.progress import duration
+
+NAMES = ("airplane", "automobile", "bird")
+
+
+@pytest.fixture
+def metrics(rng):
+    probabilities = rng.dirichlet(np.ones(3), 200)
+    return measure(rng.integers(0, 3, 200), probabilities, NAMES)
+
+
+def shown(capsys, *parts):
+    report.show(*parts)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_headline_gives_accuracy_with_its_interval(metrics):
+    low, high = metrics["accuracy_interval"]
+    first, second = report.headline(metrics).splitlines()
+    assert first.split() == [
+        "accuracy",
+        f"{metrics['accuracy']:.4f}",
+        *f"(95 % interval {low:.4f} to {high:.4f})".split(),
+    ]
+    assert f"F1 {metrics['macro']['f1']:.4f}" in second
+
+
+def test_tables_of_three_models_fit_80_columns(metrics, capsys):
+    rows = [
+        {"name": name, "parameters": 22_330_000, "bytes": 88_100_000, "images_per_second": 1234.5, **metrics}
+        for name in ("cnn", "cnn-tutorial", "inception-2")
+    ]
+    comparison = shown(capsys, report.comparison(rows))
+    low, high = metrics["accuracy_interval"]
+    assert f"{metrics['accuracy']:.3f} ({low:.3f} to {high:.3f})" in comparison[2]
+    assert comparison[2].startswith("cnn") and comparison[2].endswith("22.33M 88.1 1,234")
+    per_class = shown(capsys, report.per_class(rows))
+    score = metrics["per_class"]["automobile"]
+    line = next(line for line in per_class if line.startswith("automobile"))
+    cell = f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}"
+    assert line.count(cell) == 3
+    assert max(map(len, comparison + per_class)) <= 80
+
+
+def test_a_prediction_lists_the_top_classes_and_the_rest():
+    text = report.prediction("x.png", np.array([0.2, 0.5, 0.3]), NAMES, top=2, width=6)
+    first, second, third = text.splitlines()
+    assert first.split() == ["x.png", "automobile", "50.0", "%", "█" * 12]
+    assert second.split()[:3] == ["bird", "30.0", "%"]
+    assert third.split()[:4] == ["1", "others", "20.0", "%"]
+
+
+def test_a_long_name_has_a_line_of_its_own():
+    text = report.prediction("a/long/path.png", np.array([0.2, 0.8]), NAMES[:2], top=5, width=40)
+    assert text.splitlines()[0] == "a/long/path.png" and len(text.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (492, "8 min 12 s"), (3900, "1 h 05 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

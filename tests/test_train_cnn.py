@@ -1,0 +1,167 @@
+"""The command `train_cnn.py`, as a user runs it."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import PROJECT, script
+from PIL import Image
+
+from classify import data
+
+QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
+
+
+def test_digits_reach_97_percent_on_test(digits_run):
+    metrics = json.loads((digits_run.folder / "metrics.json").read_text())
+    assert (metrics["data"], metrics["split"], metrics["n"]) == ("digits", "test", 360)
+    assert metrics["accuracy"] >= 0.97
+    low, high = metrics["accuracy_interval"]
+    assert low < metrics["accuracy"] <= high <= 1
+    assert np.sum(metrics["confusion_matrix"]) == 360
+    assert list(metrics["per_class"]) == metrics["class_names"] == list("0123456789")
+
+
+def test_results_go_to_standard_output_and_progress_to_standard_error(digits_run):
+    output, progress = digits_run.process.stdout, digits_run.process.stderr
+    metrics = json.loads((digits_run.folder / "metrics.json").read_text())
+    assert f"accuracy   {metrics['accuracy']:.4f}" in output and "digits test, 360 images" in output
+    assert "epoch" not in output
+    assert "1,293 train · 144 validation · 360 test" in progress and "epoch 12/12" in progress
+    assert "will take about" in progress and "\nruns/cnn-digits   " in progress
+    assert "WARNING" not in progress and "I0000" not in progress
+    assert max(map(len, (output + progress).splitlines())) <= 80
+
+
+def test_the_run_folder_is_complete(digits_run):
+    names = {"model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
+    assert {file.name for file in digits_run.folder.iterdir()} == names
+    for name in ("curves.png", "confusion.png"):
+        assert min(Image.open(digits_run.folder / name).size) > 300
+    with open(digits_run.folder / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
+    assert len(rows) == 12 and float(rows[-1]["accuracy"]) > 0.9
+
+
+def test_run_json_says_how_it_was_made(digits_run):
+    run = json.loads((digits_run.folder / "run.json").read_text())
+    assert run["status"] == "finished" and run["recipe"] == "standard" and run["data"] == "digits"
+    assert run["class_names"] == list("0123456789") and run["seed"] == 0
+    assert run["splits"] == {"train": 1293, "validation": 144, "test": 360}
+    assert run["options"]["epochs"] == 12 and run["options"]["data"] == "digits"
+    assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
+    assert run["precision"] in ("float32", "bfloat16") and run["seconds"] > 0
+    assert {"processor", "commit"} <= set(run)
+
+
+def test_the_model_opens_in_bare_keras_and_answers_the_same(digits_run, tmp_path):
+    pixels = data.find("digits").read("test").images[:20]
+    np.save(tmp_path / "pixels.npy", pixels)
+    code = """
+import sys, numpy as np, keras
+model = keras.saving.load_model(sys.argv[1])
+assert "classify" not in sys.modules and not any("classify" in path for path in sys.path)
+assert all(layer.dtype_policy.name == "float32" for layer in model.layers) and not model.compiled
+pixels = np.load("pixels.npy")
+answers = [model.predict(pixels.astype(dtype), verbose=0) for dtype in ("uint8", "float32", "float64")]
+assert all(np.abs(answer - answers[0]).max() < 1e-6 for answer in answers)
+assert np.abs(answers[0].sum(axis=1) - 1).max() < 1e-5
+np.save("answer.npy", answers[0])
+"""
+    path = str(digits_run.folder / "model.keras")
+    subprocess.run([sys.executable, "-I", "-c", code, path], cwd=tmp_path, check=True)
+    from classify import inference
+
+    here = inference.predict(inference.load_model(path), pixels)
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), here, atol=1e-5)
+    with zipfile.ZipFile(path) as file:
+        config = file.read("config.json").decode()
+    assert "classify" not in config and "bfloat16" not in config
+
+
+@pytest.mark.parametrize("recipe", ["standard", "tutorial"])
+def test_the_same_seed_twice_gives_identical_weights(recipe, tmp_path):
+    for name in ("one", "other"):
+        process = script("train_cnn.py", *QUICK, "--recipe", recipe, "--seed", "5", "--out", name, cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
+    import keras
+
+    one, other = (keras.saving.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "other"))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_existing_finished_run_is_refused(digits_run):
+    before = (digits_run.folder / "model.keras").read_bytes()
+    process = script("train_cnn.py", "--data", "digits", "--out", digits_run.folder, cwd=digits_run.cwd)
+    assert process.returncode == 2 and "--overwrite" in process.stderr and process.stderr.count("\n") == 1
+    assert (digits_run.folder / "model.keras").read_bytes() == before
+
+
+def test_a_misspelt_option(tmp_path):
+    process = script("train_cnn.py", "--epohcs", "5", cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr == "train_cnn.py: unknown option --epohcs; did you mean --epochs?\n"
+
+
+def test_without_network_digits_are_trained_on_and_named(tmp_path):
+    process = script("train_cnn.py", "--limit", "128", "--epochs", "2", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "CIFAR-10 could not be loaded" in process.stderr and "digits test, 360 images" in process.stdout
+    run = json.loads((tmp_path / "runs" / "cnn-digits" / "run.json").read_text())
+    assert run["data"] == run["options"]["data"] == "digits"
+
+
+def test_cifar10_written_out_fails_instead(tmp_path):
+    process = script("train_cnn.py", "--data", "cifar10", cwd=tmp_path)
+    assert process.returncode == 1 and "CIFAR-10 could not be loaded" in process.stderr
+    assert "Traceback" not in process.stderr and not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_measures_the_best_epoch_so_far(tmp_path):
+    arguments = ("--data", "digits", "--limit", "256", "--epochs", "1000")
+    process = start(tmp_path, *arguments)
+    for line in process.stderr:
+        if line.startswith("epoch    2/"):
+            process.send_signal(signal.SIGINT)
+            break
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "digits test, 360 images" in output
+    run = json.loads((tmp_path / "runs" / "cnn-digits" / "run.json").read_text())
+    assert run["status"] == "interrupted"
+    assert script("evaluate.py", "cnn-digits", cwd=tmp_path).returncode == 0
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
+    process = start(tmp_path, "--data", "digits")
+    for line in process.stderr:
+        if "parameters" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in error
+    assert not any((tmp_path / "runs").glob("*"))
+
+
+def test_a_killed_run_is_no_finished_run(tmp_path):
+    process = start(tmp_path, "--data", "digits", "--limit", "256", "--epochs", "1000")
+    for line in process.stderr:
+        if line.startswith("epoch    2/"):
+            process.kill()
+            break
+    process.communicate(timeout=60)
+    assert {file.name for file in (tmp_path / "runs" / "cnn-digits").iterdir()} == {"history.csv"}
+    process = script("train_cnn.py", *QUICK, cwd=tmp_path)
+    assert process.returncode == 0 and "\nruns/cnn-digits-2   " in process.stderr
+
+
+def start(cwd, *arguments):
+    """Start train_cnn.py and leave it running, its output to be read."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, PROJECT / "train_cnn.py", *arguments], cwd=cwd, **pipes)
