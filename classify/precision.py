@@ -24,10 +24,10 @@ def choose(precision):
     if precision != "auto":
         return precision, "as asked"
     if _gpu_multiplies_bfloat16():
-        return "bfloat16", "native on this GPU"
+        return "bfloat16", "native here: GPU"
     flag = next((flag for flag in NATIVE_FLAGS if flag in _cpu_flags()), None)
     if flag:
-        return "bfloat16", f"native on this processor: {flag}"
+        return "bfloat16", f"native here: {flag}"
     return "float32", "no native bfloat16 here"
 
 
