@@ -52,21 +52,6 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
-def settle(args, images):
-    """Give each option that was left out its value: the recipe's, or what suits the optimizer and so many images."""
-    from classify import training
-
-    recipe = RECIPES[args.recipe]
-    if args.learning_rate is None and args.optimizer != "adam":
-        args.learning_rate = training.default_learning_rate(args.optimizer)
-    if args.batch_size is None:
-        # A small data set gets smaller batches, as an epoch of a few steps would teach little.
-        args.batch_size = min(recipe["batch_size"], max(16, images // 20))
-    for name, value in recipe.items():
-        if getattr(args, name, None) is None:
-            setattr(args, name, value)
-
-
 def main(argv=None):
     started = time.perf_counter()
     args = parse(argv)
@@ -80,7 +65,7 @@ def main(argv=None):
     from models.cnn import build_cnn
 
     dataset = data.load(data.find(args.data, args.data_dir), args.validation, args.limit)
-    settle(args, len(dataset.train))
+    training.settle(args, RECIPES[args.recipe], len(dataset.train))
     arithmetic, reason = precision.choose(args.precision)
     command.note(dataset)
 
@@ -100,11 +85,7 @@ def main(argv=None):
         mirror=dataset.source.mirrored,
         label_smoothing=args.label_smoothing,
     )
-    rate = args.learning_rate
-    if args.schedule == "one-cycle":
-        rate = training.one_cycle(rate, args.epochs * train.num_batches)
-    optimizer = training.make_optimizer(args.optimizer, rate, args.weight_decay)
-    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    training.compile_model(model, args, args.epochs * train.num_batches, args.learning_rate)
 
     with runs.Run(runs.folder_for(args.out, args.recipe, dataset.source.name, args.overwrite)) as run:
         outcome = training.fit(model, train, dataset.validation, args.epochs, run, args.early_stopping)

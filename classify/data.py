@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from classify.command import Problem, note
-from classify.download import Unreachable, fetch_archive, fetch_prepared
+from classify.download import Unreachable, fetch_file, fetch_prepared
 
 SPLIT_SEED = 0  # one for all runs, so that validation figures of different seeds are of the same images
 TITLES = {"cifar10": "CIFAR-10"}
 NOT_MIRRORED = {"digits"}  # a mirrored 2 is no 2
 
 ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVE_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 
@@ -189,7 +190,8 @@ def _cifar10(data_dir):
         return _prepared(fetch_prepared("cifar10/3.0.2", folder), option="cifar10")
     except Unreachable as bucket:
         try:
-            return _archive(fetch_archive(archive, ARCHIVE_SHA256), option="cifar10")
+            fetch_file(ARCHIVE_URL, archive, "CIFAR-10", hashlib.sha256(), ARCHIVE_SHA256)
+            return _archive(archive, option="cifar10")
         except Unreachable as host:
             raise Unreachable(f"{bucket}; {host}") from host
 

@@ -1,4 +1,4 @@
-"""Fetching CIFAR-10 when no copy is at hand: a word within seconds from a host, then a bar with time left.
+"""Fetching what is not at hand: a word within seconds from a host, then a bar with time left.
 
 TFDS's own download retries a silent host for minutes without a word, and its ``try_gcs`` is switched off
 inside TFDS 4.9.10, so both are done here, over HTTPS.
@@ -22,7 +22,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from classify.command import note
 
 BUCKET = "https://storage.googleapis.com/storage/v1/b/tfds-data/o"
-HOST = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 PATIENCE = 9  # seconds for a host to answer, and between two pieces; two hosts are asked, within 20 s
 
 
@@ -57,20 +56,25 @@ def fetch_prepared(name, data_dir):
     return folder
 
 
-def fetch_archive(path, sha256):
-    """Download CIFAR-10's archive from its own host to ``path`` and return that."""
-    note(f"asking {_host(HOST)} for CIFAR-10 …")
+def fetch_file(url, path, name, digest, expected):
+    """Download ``url`` to ``path`` and return that.
+
+    Args:
+        url, path: from where, to where; its folder is made.
+        name: what it is, for the progress bar.
+        digest: a new ``hashlib`` object; the file must come to the hexadecimal digest ``expected``.
+    """
+    note(f"asking {_host(url)} for {name} …")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=".part-", dir=path.parent, delete=False) as file:
         part = Path(file.name)
-    digest = hashlib.sha256()
     try:
-        with _connect(HOST) as answer, _progress() as progress:
+        with _connect(url) as answer, _progress() as progress:
             size = answer.headers["Content-Length"]
-            task = progress.add_task("CIFAR-10", total=int(size) if size else None)
-            _receive(answer, HOST, part, digest, progress, task)
-        if digest.hexdigest() != sha256:
-            raise Unreachable(f"{_host(HOST)} sent a damaged archive")
+            task = progress.add_task(name, total=int(size) if size else None)
+            _receive(answer, url, part, digest, progress, task)
+        if digest.hexdigest() != expected:
+            raise Unreachable(f"{_host(url)} sent a damaged {path.name}")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

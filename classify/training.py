@@ -30,9 +30,37 @@ class Outcome:
     epoch: int
     interrupted: bool
 
+    @property
+    def score(self):
+        return score(self.history[self.epoch - 1], self.epoch)
 
-def default_learning_rate(optimizer):
-    return OPTIMIZERS[optimizer][1]
+
+def score(results, epoch):
+    """What epochs are compared by: validation accuracy, then the lower loss; the later one if nothing validates."""
+    return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (epoch,)
+
+
+def settle(args, recipe, images):
+    """Give each option that was left out its value: the recipe's, or what suits the optimizer and so many images.
+
+    ``recipe`` is a dictionary of options; its learning rate is Adam's. What it holds beyond options is added.
+    """
+    if args.learning_rate is None and args.optimizer != "adam":
+        args.learning_rate = OPTIMIZERS[args.optimizer][1]
+    if args.batch_size is None:
+        # A small data set gets smaller batches, as an epoch of a few steps would teach little.
+        args.batch_size = min(recipe["batch_size"], max(16, images // 20))
+    for name, value in recipe.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+
+
+def compile_model(model, args, steps, learning_rate):
+    """Compile ``model`` as ``args`` say: optimizer, weight decay and schedule over so many steps in all."""
+    if args.schedule == "one-cycle":
+        learning_rate = one_cycle(learning_rate, steps)
+    optimizer = make_optimizer(args.optimizer, learning_rate, args.weight_decay)
+    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
 
 
 def make_optimizer(name, learning_rate, weight_decay=0.0):
@@ -66,7 +94,7 @@ def dtype_policy(precision):
         keras.config.set_dtype_policy(before)
 
 
-def fit(model, batches, validation, epochs, run, early_stopping=None):
+def fit(model, batches, validation, epochs, run, early_stopping=None, after=None):
     """Train a compiled model and leave the best epoch's weights in it.
 
     Args:
@@ -76,18 +104,19 @@ def fit(model, batches, validation, epochs, run, early_stopping=None):
         epochs: how many at most.
         run: the ``Run`` whose history.csv grows by a row an epoch.
         early_stopping: end after so many epochs without a better validation accuracy, if given.
+        after: the ``Outcome`` of a first stage that this one goes on from, if any; the best epoch of both is kept.
 
     Ctrl-C ends the training with the best epoch so far.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came before the first epoch's end.
+        KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
     """
     validation_data = None
     if len(validation):
         validation_data = (validation.images, one_hot(validation.labels, batches.classes))
     announce(model, batches, validation_data, epochs)
 
-    best, history, interrupted = BestEpoch(), History(run), False
+    best, history, interrupted = BestEpoch(after), History(run, after), False
     with TrainingProgress(epochs, batches.num_batches, len(batches.split)) as progress:
         callbacks = [StartEpoch(batches), best, history, progress]
         if early_stopping and validation_data:
@@ -160,29 +189,34 @@ class StartEpoch(keras.callbacks.Callback):
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation accuracy, of several such the one with the lowest
-    loss; or of the last epoch where nothing validates."""
+    """Keeps the weights of the best epoch; those it starts with count as the epoch ``after`` kept."""
 
-    score = (-1.0,)
+    def __init__(self, after=None):
+        super().__init__()
+        self.before = len(after.history) if after else 0
+        self.epoch, self.score = (after.epoch - 1, after.score) if after else (None, None)
+
+    def on_train_begin(self, logs=None):
+        self.weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch, logs):
-        score = (logs["val_accuracy"], -logs["val_loss"]) if "val_loss" in logs else (epoch,)
-        if score > self.score:
-            self.score, self.epoch, self.weights = score, epoch, self.model.get_weights()
+        epoch += self.before
+        if self.score is None or score(logs, epoch) > self.score:
+            self.score, self.epoch, self.weights = score(logs, epoch), epoch, self.model.get_weights()
 
 
 class History(keras.callbacks.Callback):
     """Writes history.csv anew after each epoch, so that a killed run leaves it."""
 
-    def __init__(self, run):
+    def __init__(self, run, after=None):
         super().__init__()
-        self.run, self.rows = run, []
+        self.run, self.rows = run, list(after.history) if after else []
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs):
-        row = {"epoch": epoch + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
+        row = {"epoch": len(self.rows) + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
         row["seconds"] = time.perf_counter() - self.start
         self.rows.append({name: round(value, 6) for name, value in row.items()})
         self.run.save_history(self.rows)

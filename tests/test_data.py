@@ -18,7 +18,7 @@ from classify.command import Problem
 def offline(monkeypatch):
     """No test reaches a real host: both addresses are a port on which nobody listens."""
     monkeypatch.setattr(download, "BUCKET", "http://127.0.0.1:9/bucket")
-    monkeypatch.setattr(download, "HOST", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setattr(data, "ARCHIVE_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
 
 
 @pytest.fixture(scope="module")
@@ -237,16 +237,15 @@ def test_a_host_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        monkeypatch.setattr(download, "HOST", f"{address}/archive")
         with pytest.raises(download.Unreachable, match="did not answer within 0.3 s"):
-            download.fetch_archive(tmp_path / "archive", "")
+            download.fetch_file(f"{address}/archive", tmp_path / "archive", "CIFAR-10", hashlib.sha256(), "")
 
 
 def test_the_archive_is_downloaded_checked_and_kept(archive, server, tmp_path, monkeypatch):
     path, _ = archive
     address, folder = server
     (folder / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(download, "HOST", f"{address}/{path.name}")
+    monkeypatch.setattr(data, "ARCHIVE_URL", f"{address}/{path.name}")
     assert len(data.find("cifar10", tmp_path / "data").read("train")) == 10
     assert [file.name for file in (tmp_path / "data" / "downloads").iterdir()] == [path.name]
     (folder / path.name).unlink()
@@ -257,8 +256,8 @@ def test_a_damaged_download_is_not_kept(archive, server, tmp_path, monkeypatch):
     path, _ = archive
     address, folder = server
     (folder / path.name).write_bytes(path.read_bytes()[:-100])
-    monkeypatch.setattr(download, "HOST", f"{address}/{path.name}")
-    with pytest.raises(Problem, match="sent a damaged archive"):
+    monkeypatch.setattr(data, "ARCHIVE_URL", f"{address}/{path.name}")
+    with pytest.raises(Problem, match="sent a damaged cifar-10-binary.tar.gz"):
         data.find("cifar10", tmp_path / "data")
     assert list((tmp_path / "data" / "downloads").iterdir()) == []
 

@@ -4,7 +4,7 @@ import pytest
 
 import predict
 import train_cnn
-from classify import options
+from classify import options, training
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_numbers_at_their_bounds():
 
 def settled(*arguments, images=45_000):
     args = train_cnn.parse(list(arguments))
-    train_cnn.settle(args, images)
+    training.settle(args, train_cnn.RECIPES[args.recipe], images)
     return args
 
 

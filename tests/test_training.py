@@ -56,7 +56,7 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
 
 @pytest.mark.parametrize("name", training.OPTIMIZERS)
 def test_every_optimizer_takes_a_step_and_decays_kernels_alone(name):
-    optimizer = training.make_optimizer(name, training.default_learning_rate(name), weight_decay=0.5)
+    optimizer = training.make_optimizer(name, training.OPTIMIZERS[name][1], weight_decay=0.5)
     variables = [keras.Variable(np.ones(3), name=n) for n in ("kernel", "bias", "gamma", "beta")]
     optimizer.apply([keras.ops.zeros(3)] * 4, variables)
     assert isinstance(optimizer, getattr(keras.optimizers, type(optimizer).__name__))
@@ -98,9 +98,20 @@ def test_the_best_epoch_is_kept(split, tmp_path):
 def test_of_equal_accuracies_the_lower_loss_wins(split):
     best = training.BestEpoch()
     best.set_model(compiled())
+    best.on_train_begin()
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.8, 0.9), (0.8, 0.7), (0.8, 0.8), (0.7, 0.1)]):
         best.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
     assert best.epoch == 2
+
+
+def test_a_second_stage_that_is_worse_leaves_the_first_ones_weights(split, tmp_path):
+    model, first = fitted(split, tmp_path, epochs=16)
+    kept = model.get_weights()
+    model.compile(training.make_optimizer("sgd", 1e3), loss="categorical_crossentropy", metrics=["accuracy"])
+    _, both = fitted(split, tmp_path, epochs=2, model=model, after=first)
+    assert both.epoch == first.epoch and [row["epoch"] for row in both.history] == list(range(1, 19))
+    for a, b in zip(model.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_without_validation_the_last_epoch_is_kept(split, tmp_path):

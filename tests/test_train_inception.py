@@ -1,0 +1,140 @@
+"""The command `train_inception.py`, as a user runs it; on random weights, as no test may download the real ones."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import PROJECT, TrainedRun, script
+from PIL import Image
+
+from classify import data, inference
+
+RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
+QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")
+
+
+@pytest.fixture(scope="module")
+def inception_run(digits_run, tmp_path_factory):
+    """A finished run beside a finished one of the CNN."""
+    cwd = tmp_path_factory.mktemp("inception")
+    shutil.copytree(digits_run.folder, cwd / "runs" / "cnn-digits")
+    process = script("train_inception.py", *QUICK, cwd=cwd)
+    assert process.returncode == 0, process.stderr
+    return TrainedRun(cwd, cwd / "runs" / "inception-digits", process)
+
+
+def test_the_run_folder_is_that_of_a_cnn(inception_run):
+    names = {"model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
+    assert {file.name for file in inception_run.folder.iterdir()} == names
+    run = json.loads((inception_run.folder / "run.json").read_text())
+    assert (run["status"], run["recipe"], run["data"]) == ("finished", "inception", "digits")
+    assert run["splits"] == {"train": 96, "validation": 144, "test": 360}
+    assert run["options"]["weights"] == "none" and run["options"]["upsampling"] == 3
+    assert "digits test, 360 images" in inception_run.process.stdout
+    assert max(map(len, inception_run.process.stdout.splitlines())) <= 80
+
+
+def test_the_saved_model_is_the_whole_network_in_bare_keras(inception_run, tmp_path):
+    np.save(tmp_path / "pixels.npy", data.find("digits").read("test").images[:3])
+    code = """
+import sys, numpy as np, keras
+model = keras.saving.load_model(sys.argv[1])
+assert not any("classify" in path for path in sys.path)
+kinds = [type(layer).__name__ for layer in model.layers]
+assert kinds == ["Rescaling", "UpSampling2D", "Functional", "GlobalAveragePooling2D", "Dense", "Dropout", "Dense"]
+assert not model.layers[2].trainable and all(layer.dtype_policy.name == "float32" for layer in model.layers)
+np.save("answer.npy", model.predict(np.load("pixels.npy").astype("float64"), verbose=0))
+"""
+    path = str(inception_run.folder / "model.keras")
+    subprocess.run([sys.executable, "-I", "-c", code, path], cwd=tmp_path, check=True)
+    here = inference.predict(inference.load_model(path), np.load(tmp_path / "pixels.npy"))
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), here, atol=1e-5)
+
+
+def test_evaluate_prints_both_networks_side_by_side(inception_run):
+    process = script("evaluate.py", "runs/cnn-digits", "runs/inception-digits", cwd=inception_run.cwd)
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
+    assert [line.split()[0] for line in lines[4:6]] == ["cnn-digits", "inception-digits"]
+    stored = json.loads((inception_run.folder / "metrics.json").read_text())["accuracy"]
+    assert f"{stored:.3f}" in lines[5] and "22.33M" in lines[5]
+    assert max(map(len, lines)) <= 80
+
+
+def test_predict_takes_it_like_any_other(inception_run, rng, tmp_path):
+    Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype="uint8")).save(tmp_path / "x.png")
+    process = script("predict.py", tmp_path / "x.png", "--model", "inception-digits", "--json", cwd=inception_run.cwd)
+    assert process.returncode == 0 and set(json.loads(process.stdout)["probabilities"]) == set("0123456789")
+
+
+def test_a_further_run_computes_no_features(inception_run):
+    before = {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")}
+    assert len(before) == 2  # a shard of training images, one of validation images
+    process = script("train_inception.py", *QUICK, "--dropout", "0", cwd=inception_run.cwd)
+    assert process.returncode == 0 and "runs/inception-digits-2" in process.stderr
+    assert {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")} == before
+
+
+def test_killed_while_extracting_it_goes_on_and_ends_with_the_same_features(tmp_path):
+    arguments = (*RANDOM, "--epochs", "1")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    command = [sys.executable, PROJECT / "train_inception.py", *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path / "killed", stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list((tmp_path / "killed").glob("features/*/*.npy")):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    [first] = (tmp_path / "killed").glob("features/*/*.npy")
+    written = first.stat().st_mtime_ns
+    for name in ("killed", "whole"):
+        finished = script("train_inception.py", *arguments, cwd=tmp_path / name)
+        assert finished.returncode == 0, finished.stderr
+    assert first.stat().st_mtime_ns == written
+
+    def shards(name):
+        return {path.name: path.read_bytes() for path in (tmp_path / name).glob("features/*/*.npy")}
+
+    assert len(shards("whole")) == 3 and shards("killed") == shards("whole")
+
+
+def test_fine_tuning_keeps_the_layers_and_the_batch_normalization(inception_run):
+    process = script("train_inception.py", *QUICK, "--fine-tune", "1", "--out", "tuned", cwd=inception_run.cwd)
+    assert process.returncode == 0, process.stderr
+    assert "fine-tuning the last 1 inception blocks" in process.stderr
+    tuned = keras.saving.load_model(inception_run.cwd / "tuned" / "model.keras")
+    plain = keras.saving.load_model(inception_run.folder / "model.keras")
+    assert [type(layer) for layer in tuned.layers] == [type(layer) for layer in plain.layers]
+    assert tuned.count_params() == plain.count_params()
+    for one, other in zip(tuned.layers[2].layers, plain.layers[2].layers, strict=True):
+        if isinstance(one, keras.layers.BatchNormalization):
+            for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+                np.testing.assert_array_equal(a, b)
+    epochs = (inception_run.cwd / "tuned" / "history.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in epochs] == list(range(1, len(epochs) + 1)) and len(epochs) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--upsampling", "2"), 2, "32 pixels times 2 is less than the 75"),
+        (("--fine-tune", "11"), 2, "--fine-tune takes at most 10"),
+        (("--weights", "nowhere.h5"), 1, "no weights file nowhere.h5"),
+        (("--weights", "text.h5"), 1, "text.h5 does not hold InceptionV3's weights"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments, status, words, tmp_path):
+    (tmp_path / "text.h5").write_text("hello")
+    process = script("train_inception.py", "--data", "digits", *arguments, cwd=tmp_path)
+    assert process.returncode == status and words in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr and not (tmp_path / "runs").exists()
+
+
+def test_a_failed_download_of_the_weights_says_what_to_do(tmp_path):
+    process = script("train_inception.py", "--data", "digits", cwd=tmp_path, env={"KERAS_HOME": str(tmp_path)})
+    assert process.returncode == 1 and "--weights path/to/inception_v3" in process.stderr
