@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 from classify.command import Problem
@@ -46,6 +47,9 @@ def build(build_model, weights):
     """Return ``build_model(weights=…)`` for what ``--weights`` names; raise ``Problem`` if the file does not fit."""
     found = find(weights)
     try:
-        return build_model(weights=found)
+        with warnings.catch_warnings():
+            # Keras only warns when a file lacks the weights of some layers, and leaves these random.
+            warnings.filterwarnings("error", message="Skipping")
+            return build_model(weights=found)
     except Exception as error:  # whatever a stranger's file makes Keras raise
         raise Problem(f"{found} does not hold InceptionV3's weights without its top, or is damaged") from error

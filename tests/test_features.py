@@ -46,22 +46,27 @@ def test_the_composed_models_probabilities_are_the_heads_on_the_features(model, 
 
 
 def test_training_the_head_on_features_is_training_the_whole_frozen_model(images, tmp_path):
-    """The identity that this all rests on: same batches, same start, no dropout, same result."""
+    """The identity that this all rests on: same batches, same start, no dropout, same result.
+
+    With SGD, because Adam divides by a gradient's size and so makes steps of the rounding where that is near 0.
+    """
     model, head = build(dropout=0.0), build_head(4, dropout=0.0)
     set_head(head, model)
+    start = head.get_weights()
     labels = np.arange(len(images)) % 4
     found = Extractor(model, "float32", tmp_path).extract(images, "train")
     for network, batches in (
         (model, Batches(Split(images, labels), 4, batch_size=8, augment=False)),
         (head, FeatureBatches(Split(found, labels), 4, batch_size=8)),
     ):
-        optimizer = training.make_optimizer("adam", 1e-3)
+        optimizer = training.make_optimizer("sgd", 1.0)
         network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         network.fit(batches, epochs=3, verbose=0)
     trained = [weight for layer in model.layers[-3:] for weight in layer.get_weights()]
-    for whole, alone in zip(trained, head.get_weights(), strict=True):
-        np.testing.assert_allclose(alone, whole, atol=2e-4)
-    np.testing.assert_allclose(head.predict(found[:], verbose=0), model.predict(images, verbose=0), atol=1e-3)
+    for whole, alone, before in zip(trained, head.get_weights(), start, strict=True):
+        assert np.abs(whole - before).max() > 1e-3
+        np.testing.assert_allclose(alone, whole, atol=1e-5)
+    np.testing.assert_allclose(head.predict(found[:], verbose=0), model.predict(images, verbose=0), atol=1e-5)
 
 
 def test_bfloat16_features_are_close(model, images, tmp_path):
