@@ -128,6 +128,7 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
                 validation_data=validation_data,
                 validation_batch_size=BATCH_SIZE,
                 callbacks=callbacks,
+                shuffle=False,  # Batches shuffles; Keras would shuffle the order of its batches once more
                 verbose=0,
             )
         except KeyboardInterrupt:
@@ -144,7 +145,7 @@ def announce(model, batches, validation_data, epochs, steps=3):
     timer = Timer()
     batches.start_epoch(0)
     steps = min(steps, batches.num_batches - 1)
-    model.fit(batches, steps_per_epoch=steps + 1, callbacks=[timer], verbose=0)
+    model.fit(batches, steps_per_epoch=steps + 1, callbacks=[timer], shuffle=False, verbose=0)
     train = timer.seconds[-1] if steps == 0 else sum(timer.seconds[1:]) / steps  # the first compiles the step
     validate = 0.0
     if validation_data:

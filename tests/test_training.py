@@ -126,6 +126,20 @@ def test_early_stopping(split, tmp_path):
     assert len(outcome.history) < 50
 
 
+def test_batches_come_in_their_own_order(split, tmp_path):
+    """What a step sees depends on seed, epoch and step alone, so that a run can be repeated and resumed."""
+    seen = []
+
+    class Watched(Batches):
+        def __getitem__(self, step):
+            seen.append((self.epoch, step))
+            return super().__getitem__(step)
+
+    with runs.Run(tmp_path) as run:
+        training.fit(compiled(), Watched(split, classes=4, batch_size=8), split.take([]), 2, run)
+    assert seen[-24:] == [(epoch, step) for epoch in (0, 1) for step in range(12)]
+
+
 def test_announcing_the_time_changes_nothing(split, capsys):
     model = compiled()
     before = [variable.numpy() for variable in training._state(model)]
