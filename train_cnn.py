@@ -91,7 +91,7 @@ def main(argv=None):
         outcome = training.fit(model, train, dataset.validation, args.epochs, run, args.early_stopping)
         final = training.float32_copy(model, build)
         results.conclude(run, final, dataset, outcome, args, arithmetic, started)
-    command.note("next: python predict.py image.png · python evaluate.py")
+    command.note("next: python predict.py image.png · python train_inception.py · python evaluate.py")
     return 130 if outcome.interrupted else 0
 
 

@@ -50,7 +50,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs):
         scores = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.3f}"
         if "val_accuracy" in logs:
-            scores += f"  validation {logs['val_accuracy']:.3f}"
+            scores += f"  val {logs['val_accuracy']:.3f}"
         seconds = time.perf_counter() - self.epoch_started
         self.console.print(f"{self._number()}  {scores}  {seconds:.0f} s  {self._left(epoch + 1)}")
 
