@@ -80,7 +80,7 @@ class Measurement:
             raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
         inference.predict(model, self.split.images[: inference.BATCH_SIZE])  # compiles the prediction
         start = time.perf_counter()
-        probabilities = inference.predict(model, self.split.images)
+        probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
         return {
             "name": saved.name,

@@ -24,7 +24,7 @@ def conclude(run, model, data, outcome, args, precision, started):
     """
     run.save_model(model)
     metrics = {"data": data.source.name, "split": "test"}
-    metrics |= measure(data.test.labels, predict(model, data.test.images), data.class_names)
+    metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)
     what = f"{args.recipe}, {data.source.title}"
     run.save_figure("curves.png", plots.curves(outcome.history, outcome.epoch, f"{what}: training"))
@@ -34,7 +34,8 @@ def conclude(run, model, data, outcome, args, precision, started):
     run.finish(
         "interrupted" if outcome.interrupted else "finished",
         recipe=args.recipe,
-        options=vars(args) | {"data": data.source.option},
+        options={name: value for name, value in vars(args).items() if name not in ("out", "overwrite")}
+        | {"data": data.source.option},
         data=data.source.name,
         class_names=list(data.class_names),
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
