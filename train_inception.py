@@ -82,17 +82,16 @@ def main(argv=None):
     )
     model = weights.build(build, args.weights)
     head = build_head(classes, args.dropout)
-    counts = f"{model.count_params():,} parameters, {head.count_params():,} of them trained"
-    command.note(f"inception   {counts}, {arithmetic} ({reason})")
+    command.note(f"inception   {model.count_params():,} parameters, {head.count_params():,} of them trained")
 
     extractor = features.Extractor(model, arithmetic)
-    command.note(f"features are kept in {extractor.folder}; delete {features.CACHE}/ to free the space")
+    command.note(f"features   {arithmetic} ({reason}), kept in {extractor.folder}")
     train = data.Split(extractor.extract(dataset.train.images, "train"), dataset.train.labels)
     held_out = extractor.extract(dataset.validation.images, "validation")
     validation = data.Split(held_out[:], dataset.validation.labels)
     mirrored = None
     if args.augment and dataset.source.mirrored:
-        mirrored = extractor.extract(dataset.train.images[:, :, ::-1], "train, mirrored")
+        mirrored = extractor.extract(dataset.train.images[:, :, ::-1], "mirrored train")
 
     batches = features.FeatureBatches(train, classes, args.batch_size, args.seed, mirrored)
     training.compile_model(head, args, args.epochs * batches.num_batches, args.learning_rate)

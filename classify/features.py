@@ -57,7 +57,7 @@ class Extractor:
     def extract(self, images, name):
         """Return the ``Features`` of images, uint8 of shape (N, H, W, 3), computing only what is not kept yet.
 
-        ``name`` says what they are, for the progress bar.
+        ``name`` says which images they are: 'train'.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         blocks = [images[first : first + SHARD] for first in range(0, len(images), SHARD)]
@@ -65,8 +65,12 @@ class Extractor:
         kept = {key: self._kept(key) for key in keys}
         missing = sum(len(block) for key, block in zip(keys, blocks, strict=True) if kept[key] is None)
         if missing:
+            size = missing * self.network.output_shape[-1] * 4 / 1e6
+            note(
+                f"features of {missing:,} {name} images, {size:,.0f} MB; delete {self.folder.parent} to free the space"
+            )
             with _progress() as progress:
-                task = progress.add_task(f"features of {name}", total=missing)
+                task = progress.add_task(name, total=missing)
                 for key, block in zip(keys, blocks, strict=True):
                     kept[key] = kept[key] or self._compute(key, block, lambda n: progress.advance(task, n))
         return Features([np.load(kept[key], mmap_mode="r") for key in keys], self.network.output_shape[-1])
