@@ -1,13 +1,16 @@
 """Measure finished runs and saved models side by side on a split of their data.
 
-  python evaluate.py                         the newest run of each recipe
-  python evaluate.py cnn cnn-tutorial        two runs by name, or by folder, or any .keras file
-  python evaluate.py cnn --data path/to/tfds/cifar10_jpeg75/1.0.0
+  python evaluate.py                      the newest run of each recipe
+  python evaluate.py cnn cnn-tutorial     two runs, by name or folder
+  python evaluate.py model.keras --data cifar10
+  python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
   python evaluate.py --json > results.json
 
-Each figure is computed by scikit-learn from the predictions for every image of the split.
+Each figure is computed by scikit-learn from the predictions for every image of
+the split.
 """
 
+import functools
 import json
 import time
 
@@ -31,16 +34,12 @@ def main(argv=None):
     models, failed = command.each(args.models, runs.find) if args.models else (runs.newest_of_each_recipe(), False)
     groups = by_data(models, args)
     command.start_keras()
-    results = []
-    for group in groups:
-        rows, any_failed = command.each(group, Measurement(group, args))
-        failed |= any_failed
-        results += rows
-        if rows and not args.json:
-            show(rows)
+    results, any_failed = command.each(groups, functools.partial(measure_group, args=args))
     if args.json:
-        print(json.dumps({"version": 1, "models": results}, indent=2, ensure_ascii=False))
-    return 1 if failed else 0
+        print(
+            json.dumps({"version": 1, "models": sum((rows for rows, _ in results), [])}, indent=2, ensure_ascii=False)
+        )
+    return 1 if failed or any_failed or any(failed for _, failed in results) else 0
 
 
 def by_data(models, args):
@@ -55,30 +54,44 @@ def by_data(models, args):
     return [[model for model in models if model.data in (name, None)] for name in known]
 
 
+def measure_group(group, args):
+    """Measure models that share their data and show their table; return (rows, whether any could not be measured)."""
+    measurement = Measurement(group, args)
+    rows, failed = command.each(group, measurement)
+    if rows and not args.json:
+        show(rows, measurement.source.title)
+    return rows, failed
+
+
 class Measurement:
-    """Measures models on the split that they share, which is read once."""
+    """Measures models on a split that is read once."""
 
     def __init__(self, group, args):
         from classify import data
 
-        trained = next((model.info["options"] for model in group if model.info), {})
-        self.source = data.find(args.data or trained["data"], args.data_dir or trained.get("data_dir"))
+        trained = next((model.options for model in group if model.data), {})
+        option = args.data or trained.get("data") or next(model.data for model in group if model.data)
+        self.source = data.find(option, args.data_dir or trained.get("data_dir"))
         self.split_name = args.split
-        self.split = data.read_split(self.source, args.split, trained.get("validation", 0.1))
-        if not len(self.split):
-            raise Problem(f"{group[0].name} was trained with --validation 0, so there is no validation split")
+        self.share = trained.get("validation", 0.1)
+        self.split = data.read_split(self.source, args.split, self.share)
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
         from classify import inference, metrics
 
+        if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
+            raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
+        if not len(self.split):
+            raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
         model = inference.load_model(saved.path)
         class_names = saved.class_names(model.output_shape[-1])
         if len(class_names) != len(self.source.class_names) or (saved.info and class_names != self.source.class_names):
             raise Problem(f"{saved.name} knows other classes than {self.source.title}")
         if model.input_shape[1:] != self.split.images.shape[1:]:
             raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
-        inference.predict(model, self.split.images[: inference.BATCH_SIZE])  # compiles the prediction
+        last = len(self.split) % inference.BATCH_SIZE  # the size of the last batch: both sizes are compiled first
+        inference.predict(model, self.split.images[: inference.BATCH_SIZE + last])
         start = time.perf_counter()
         probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
@@ -93,12 +106,10 @@ class Measurement:
         }
 
 
-def show(rows):
+def show(rows, title):
     """Print one data set's table, one row a model, and the tables a class."""
-    from classify.data import TITLES
-
-    data, split, n = (rows[0][key] for key in ("data", "split", "n"))
-    report.show(f"{TITLES.get(data, data)} {split}, {n:,} images\n", report.comparison(rows), "")
+    split, n = rows[0]["split"], rows[0]["n"]
+    report.show(f"{title} {split}, {n:,} images\n", report.comparison(rows), "")
     for first in range(0, len(rows), report.MODELS_A_TABLE):
         report.show(report.per_class(rows[first : first + report.MODELS_A_TABLE]), "")
 

@@ -4,8 +4,9 @@
   python predict.py holiday.jpg pictures/ "more/*.webp" --top 5
   python predict.py image.png --model runs/cnn-tutorial --json
 
-Any common image file of any size will do. The model is the newest finished CIFAR-10 run, or else the one that
-comes with this project; it always answers with one of its classes, also for a picture of something else.
+Any common image file of any size will do. The model is the newest finished
+CIFAR-10 run, or else the one that comes with this project; it always answers
+with one of its classes, also for a picture of something else.
 """
 
 import json
@@ -65,11 +66,9 @@ def main(argv=None):
 
 
 def readable(found):
-    """Return an image path; raise what ``find_images`` found wrong, and save a missing file the start of Keras."""
+    """Return an image path; raise what ``find_images`` found wrong."""
     if isinstance(found, Problem):
         raise found
-    if not found.exists():
-        raise Problem(f"{found}: no such file")
     return found
 
 

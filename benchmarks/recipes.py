@@ -35,11 +35,16 @@ def main():
 def train(recipe, seed):
     """Return the folder of a finished run, training it if it is not there."""
     folder = OUT / f"{recipe}-{seed}"
-    if not (folder / "run.json").is_file():
+    if not finished(folder):
         script = [sys.executable, PROJECT / "train_cnn.py", "--data", "cifar10"]
-        command_line = [*script, "--recipe", recipe, "--seed", str(seed), "--out", folder]
+        command_line = [*script, "--recipe", recipe, "--seed", str(seed), "--out", folder, "--overwrite"]
         subprocess.run(command_line, check=True, stdout=subprocess.DEVNULL)
     return folder
+
+
+def finished(folder):
+    file = folder / "run.json"
+    return file.is_file() and json.loads(file.read_text())["status"] == "finished"
 
 
 def print_row(recipe, folders):

@@ -39,6 +39,9 @@ def each(items, use):
 
 def run(main):
     """Run ``main()`` and exit with the status it returns; problems become a line instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name of any script must be printable, also into a pipe on Windows.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status = main() or 0
         sys.stdout.flush()
@@ -75,6 +78,7 @@ def start_keras():
     during the import and the first operation, so that descriptor points elsewhere meanwhile. What was
     written is shown if the import fails.
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns when several models predict in turn
     with _standard_error_kept():

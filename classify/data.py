@@ -104,7 +104,7 @@ def find(data=None, data_dir=None):
                 raise Problem(_explain(error)) from error
             note(f"\n{_explain(error)}\nThis run now trains on digits, so that you can try the rest.\n")
             return _digits()
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))
     if path.is_dir():
         return _prepared(path)
     if path.name.endswith(".tar.gz") and path.is_file():
@@ -179,8 +179,8 @@ def _digits():
 
 def _cifar10(data_dir):
     """CIFAR-10 from the prepared copy, the archive fetched before, TFDS's bucket or its host, in this order."""
-    folder = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    prepared = sorted(folder.glob("cifar10/*/dataset_info.json"), key=_version)
+    folder = Path(os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+    prepared = sorted(filter(_version, folder.glob("cifar10/*/dataset_info.json")), key=_version)
     if prepared:
         return _prepared(prepared[-1].parent, option="cifar10")
     archive = folder / "downloads" / ARCHIVE
@@ -197,14 +197,18 @@ def _cifar10(data_dir):
 
 
 def _version(info_file):
-    return [int(part) if part.isdigit() else 0 for part in info_file.parent.name.split(".")]
+    """The version that a prepared folder is named by, as numbers; none for a folder of another name."""
+    parts = info_file.parent.name.split(".")
+    return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []
 
 
 def _explain(error):
+    reasons = "".join(f"  {reason}\n" for reason in str(error).split("; "))
     return (
-        f"CIFAR-10 could not be loaded: {error}.\n"
+        f"CIFAR-10 could not be loaded:\n{reasons}"
         "Its hosts are often slow or down. Any of these helps:\n"
-        f"  · download {ARCHIVE} in a browser and pass  --data path/to/{ARCHIVE}\n"
+        f"  · download {ARCHIVE_URL} in a browser\n"
+        f"    and pass  --data path/to/{ARCHIVE}\n"
         "  · pass --data-dir with a folder where TFDS has prepared it before\n"
         "  · try everything else first with  --data digits  (no network needed)"
     )

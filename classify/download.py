@@ -5,11 +5,12 @@ inside TFDS 4.9.10, so both are done here, over HTTPS.
 """
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
+import os
 import shutil
-import tempfile
 import threading
 import urllib.error
 import urllib.parse
@@ -19,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from classify.command import note
+from classify.command import describe, note
 
 BUCKET = "https://storage.googleapis.com/storage/v1/b/tfds-data/o"
 PATIENCE = 9  # seconds for a host to answer, and between two pieces; two hosts are asked, within 20 s
@@ -37,13 +38,14 @@ def fetch_prepared(name, data_dir):
     with _connect(listing) as answer:
         try:
             files = json.load(answer)["items"]
-        except (ValueError, KeyError, OSError) as error:
+            size = sum(int(file["size"]) for file in files)
+        except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{_host(listing)} does not list {name}") from error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    part = folder.parent / f".part-{os.getpid()}"
     try:
+        part.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
-            task = progress.add_task("CIFAR-10", total=sum(int(file["size"]) for file in files))
+            task = progress.add_task("CIFAR-10", total=size)
             for file in files:
                 digest = hashlib.md5(usedforsecurity=False)
                 with _connect(file["mediaLink"]) as answer:
@@ -51,6 +53,8 @@ def fetch_prepared(name, data_dir):
                 if base64.b64encode(digest.digest()).decode() != file["md5Hash"]:
                     raise Unreachable(f"{_host(listing)} sent a damaged {Path(file['name']).name}")
         part.rename(folder)
+    except OSError as error:
+        raise Unreachable(f"{folder.parent} cannot be written ({describe(error)})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -65,10 +69,9 @@ def fetch_file(url, path, name, digest, expected):
         digest: a new ``hashlib`` object; the file must come to the hexadecimal digest ``expected``.
     """
     note(f"asking {_host(url)} for {name} …")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=".part-", dir=path.parent, delete=False) as file:
-        part = Path(file.name)
+    part = path.parent / f".part-{os.getpid()}"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _connect(url) as answer, _progress() as progress:
             size = answer.headers["Content-Length"]
             task = progress.add_task(name, total=int(size) if size else None)
@@ -76,8 +79,11 @@ def fetch_file(url, path, name, digest, expected):
         if digest.hexdigest() != expected:
             raise Unreachable(f"{_host(url)} sent a damaged {path.name}")
         part.replace(path)
+    except OSError as error:
+        raise Unreachable(f"{path.parent} cannot be written ({describe(error)})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
 
 

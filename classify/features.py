@@ -20,7 +20,7 @@ from classify.batches import Batches
 from classify.command import note
 from classify.runs import whole
 from classify.training import dtype_policy
-from models.inception import fold
+from models.inception import fold, front
 
 CACHE = Path("features")
 SHARD = 1000  # images; 8 MB of 2,048 float32 features each
@@ -42,9 +42,7 @@ class Extractor:
         with dtype_policy(precision):
             self.network = keras.Sequential(
                 [
-                    layers.Input(model.input_shape[1:]),
-                    layers.Rescaling(1 / 127.5, offset=-1),
-                    layers.UpSampling2D(size, interpolation=interpolation),
+                    *front(model.input_shape[1:], size, interpolation),
                     fold(base),
                     layers.GlobalAveragePooling2D(dtype="float32"),
                 ]

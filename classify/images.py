@@ -1,6 +1,7 @@
 """A person's image file -> an array."""
 
 import glob
+import logging
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from classify.command import Problem, describe
 
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it comments on odd files
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
@@ -35,7 +37,7 @@ def load_image(path, height, width):
     except OSError as error:
         reason = describe(error) if error.filename else f"{path}: is damaged ({describe(error)})"
         raise Problem(reason) from error
-    except (SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
+    except Exception as error:  # whatever a stranger's file makes Pillow raise
         raise Problem(f"{path}: is damaged or of an unknown kind") from error
 
 
@@ -67,18 +69,22 @@ def _grey_to_rgb(image):
 def find_images(names):
     """Return the image paths that files, folders (their images, sorted, not those below) and globs name.
 
-    A name that stands for nothing is returned as it is, so that opening it says what is wrong; a folder or
-    pattern without an image is a ``Problem`` in the list.
+    A name that stands for nothing, a folder or pattern without an image too, is a ``Problem`` in the list.
     """
     found = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
-            images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
-            found += images or [Problem(f"{name}: has no images in it")]
-        elif not path.exists() and glob.has_magic(name):
-            images = sorted(Path(match) for match in glob.glob(name, recursive=True))
-            found += images or [Problem(f"{name}: matches no file")]
-        else:
-            found.append(path)
+        try:
+            if path.is_dir():
+                images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+                found += images or [Problem(f"{name}: has no images in it")]
+            elif path.exists():
+                found.append(path)
+            elif glob.has_magic(name):
+                images = sorted(Path(match) for match in glob.glob(name, recursive=True))
+                found += images or [Problem(f"{name}: matches no file")]
+            else:
+                found.append(Problem(f"{name}: no such file"))
+        except OSError as error:
+            found.append(Problem(describe(error)))
     return found

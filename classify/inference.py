@@ -23,6 +23,9 @@ def load_model(path):
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3] and shape[3] == 3):
         raise Problem(f"{path} does not take RGB images of one size: its input is {shape}")
+    shape = model.output_shape
+    if not (isinstance(shape, tuple) and len(shape) == 2):
+        raise Problem(f"{path} does not return one row of probabilities an image: its output is {shape}")
     return model
 
 
@@ -30,12 +33,18 @@ def predict(model, images, doing="predicting"):
     """Return class probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255.
 
     Where standard error is a terminal a bar there shows the time left, labelled with what is ``doing``.
+
+    Raises:
+        Problem: what the model returns is not probabilities.
     """
     console = Console(stderr=True)
     steps = track(
         range(0, len(images), BATCH_SIZE), doing, console=console, transient=True, disable=not console.is_terminal
     )
-    return np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in steps])
+    rows = np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in steps])
+    if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or rows.min() < 0:
+        raise Problem("the model does not return probabilities: its rows do not sum to 1")
+    return rows
 
 
 def _first_line(error):

@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args=None, namespace=None):
-        parsed, unknown = self.parse_known_args(args, namespace)
+        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             self.error(self._unknown(unknown))
         return parsed
@@ -33,16 +33,17 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {name}" + (f"; did you mean {close[0]}?" if close else "; see --help")
 
 
-def whole_number(minimum):
-    """Return an argparse type: a whole number of at least ``minimum``."""
+def whole_number(minimum, maximum=float("inf")):
+    """Return an argparse type: a whole number from ``minimum`` to ``maximum``."""
+    words = f"at least {minimum}" + (f" and at most {maximum}" if maximum < float("inf") else "")
 
     def parse(text):
         try:
             value = int(text)
         except ValueError:
             value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {minimum}")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of {words}")
         return value
 
     return parse
@@ -76,30 +77,60 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
     )
 
 
-def add_training(parser):
-    """Add the options of a training run; those left out get the recipe's own value."""
+def add_training(parser, recipes, augment):
+    """Add the options of a training run; those left out get the recipe's own value.
+
+    Args:
+        parser: the ``Parser``.
+        recipes: a dictionary of option values a recipe, for the help text.
+        augment: what ``--augment`` does.
+    """
+
+    def default(option, none=""):
+        values = {name: recipe.get(option, none) for name, recipe in recipes.items()}
+        if len(set(values.values())) == 1:
+            return f"Default: {next(iter(values.values()))}"
+        return "Default: " + ", ".join(f"{value} ({name})" for name, value in values.items())
+
     add = parser.add_argument
-    add("--optimizer", choices=OPTIMIZERS, default="adam", help="default: adam")
+    add(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default="adam",
+        metavar="NAME",
+        help=f"{', '.join(OPTIMIZERS)}. Default: adam",
+    )
     add(
         "--learning-rate",
         type=number(0, low_allowed=False),
         metavar="RATE",
-        help="its peak. Default: one that suits the optimizer",
+        help=f"its peak. {default('learning_rate')}; another optimizer than adam has its own",
     )
-    add("--epochs", type=whole_number(1), metavar="N", help="passes over the training images")
-    add("--batch-size", type=whole_number(1), metavar="N", help="images a training step")
-    add("--dropout", type=number(0, 1), metavar="RATE", help="the share of units that Dropout drops, 0 to 1")
-    add("--weight-decay", type=number(0), metavar="W", help="decoupled weight decay of kernels")
+    add("--epochs", type=whole_number(1), metavar="N", help=f"passes over the training images. {default('epochs')}")
     add(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        help="mirror and shift training images (digits are not mirrored)",
+        "--batch-size",
+        type=whole_number(1),
+        metavar="N",
+        help=f"images a training step. {default('batch_size')}; fewer where there are few images",
     )
+    add(
+        "--dropout",
+        type=number(0, 1),
+        metavar="RATE",
+        help=f"the share of units that Dropout drops, 0 to 1. {default('dropout')}",
+    )
+    add(
+        "--weight-decay",
+        type=number(0),
+        metavar="W",
+        help=f"decoupled weight decay of kernels. {default('weight_decay')}",
+    )
+    add("--augment", action=argparse.BooleanOptionalAction, help=f"{augment}. {default('augment')}")
     add(
         "--early-stopping",
         type=whole_number(1),
         metavar="PATIENCE",
-        help="stop after so many epochs without a better validation accuracy. Default: never",
+        help=f"stop after so many epochs without a better validation accuracy. {default('early_stopping', 'never')}",
     )
     add(
         "--validation",
@@ -110,7 +141,7 @@ def add_training(parser):
         " trained on and the last epoch is kept",
     )
     add("--limit", type=whole_number(1), metavar="N", help="train on the first N training images only")
-    add("--seed", type=whole_number(0), default=0, metavar="N", help="default: 0")
+    add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
     add(
         "--precision",
         choices=("auto", "float32", "bfloat16"),

@@ -23,8 +23,10 @@ def choose(precision):
     """
     if precision != "auto":
         return precision, "as asked"
-    if _gpu_multiplies_bfloat16():
-        return "bfloat16", "native here: GPU"
+    gpus = _gpu_capabilities()
+    if gpus:
+        native = min(gpus) >= (8, 0)
+        return ("bfloat16", "native on this GPU") if native else ("float32", "no native bfloat16 on this GPU")
     flag = next((flag for flag in NATIVE_FLAGS if flag in _cpu_flags()), None)
     if flag:
         return "bfloat16", f"native here: {flag}"
@@ -42,9 +44,9 @@ def _cpu_flags():
     return next((line.split() for line in _cpu_info() if line.startswith("flags")), [])
 
 
-def _gpu_multiplies_bfloat16():
-    """Whether TensorFlow sees a GPU of compute capability 8 (Ampere) or later."""
+def _gpu_capabilities():
+    """The compute capabilities, (major, minor), of the GPUs that TensorFlow sees; bfloat16 is native from 8, Ampere."""
     import tensorflow as tf
 
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return any(d.get("compute_capability", (0, 0))[0] >= 8 for d in details)
+    return [detail.get("compute_capability", (0, 0)) for detail in details]

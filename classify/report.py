@@ -84,8 +84,10 @@ def _bar(share):
 def show(*parts):
     """Print strings and tables to standard output, at most as wide as the terminal, 80 columns where there is none."""
     console = Console(highlight=False)
-    for part in parts:
-        console.print(part, markup=False)
+    with console.capture() as text:
+        for part in parts:
+            console.print(part, markup=False)
+    print(text.get(), end="")  # rich would end the program itself where the reader of a pipe has gone
 
 
 def _table(gap):

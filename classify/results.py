@@ -10,7 +10,7 @@ from classify.precision import processor
 from classify.progress import duration
 
 
-def conclude(run, model, data, outcome, args, precision, started):
+def conclude(run, model, data, outcome, args, precision, started, name=None):
     """Save ``model`` and measure it once on the test split; write and print everything that tells of the run.
 
     Args:
@@ -21,12 +21,13 @@ def conclude(run, model, data, outcome, args, precision, started):
         args: the options as they were used; ``args.recipe`` names the recipe.
         precision: the arithmetic of the training.
         started: ``time.perf_counter()`` at the run's start.
+        name: what to call the model in print and pictures, if not by its recipe.
     """
     run.save_model(model)
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)
-    what = f"{args.recipe}, {data.source.title}"
+    what = f"{name or args.recipe}, {data.source.title}"
     run.save_figure("curves.png", plots.curves(outcome.history, outcome.epoch, f"{what}: training"))
     n = f"{len(data.test):,}"
     run.save_figure("confusion.png", plots.confusion(metrics, f"{what} test, {n} images"))
@@ -50,7 +51,8 @@ def conclude(run, model, data, outcome, args, precision, started):
         note(f"\ninterrupted after epoch {len(outcome.history)}")
     if len(data.validation):
         note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
-    report.show(f"\n{data.source.title} test, {n} images", report.headline(metrics), "")
+    report.show(f"\n{what} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
     files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
     note(f"\n{run.folder}   {duration(seconds)}\n  {files}")
+    note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")

@@ -112,6 +112,11 @@ class SavedModel:
         return self.info.get("data")
 
     @property
+    def options(self):
+        """The options it was trained with; {} if they are not known."""
+        return self.info.get("options", {})
+
+    @property
     def recipe(self):
         return self.info.get("recipe")
 
@@ -129,14 +134,15 @@ class SavedModel:
 
 def find(model):
     """Return the ``SavedModel`` that a run's folder, its name under runs/ or a ``.keras`` file stands for."""
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     if path.is_file():
         return _saved(path.stem, path, path.with_suffix(".json"), path.with_name("run.json"))
-    for folder in (path, ROOT / model):
+    folders = (path, ROOT / model)
+    for folder in folders:
         if (folder / "model.keras").is_file():
             return _saved(_folder_name(folder), folder / "model.keras", folder / "run.json")
-        if folder.is_dir():
-            raise Problem(f"{folder} holds no model.keras")
+    for folder in filter(Path.is_dir, folders):
+        raise Problem(f"{folder} holds no model.keras")
     raise Problem(f"there is no run or model {model}")
 
 
@@ -202,7 +208,11 @@ def write_json(path, content):
 
 def packages():
     """Return the versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # as where tensorflow-cpu stands in
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def commit():

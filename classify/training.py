@@ -2,23 +2,24 @@
 
 import contextlib
 import dataclasses
+import math
 import time
 
 import keras
 
 from classify.batches import one_hot
-from classify.command import note
+from classify.command import Problem, note
 from classify.inference import BATCH_SIZE
 from classify.progress import TrainingProgress, duration
 
-# The learning rates are those at which each optimizer trained the standard CNN well; Adam's is each recipe's own.
+# Each optimizer's class, how many times the recipe's learning rate for Adam it takes, and its other settings.
 OPTIMIZERS = {
-    "adam": (keras.optimizers.Adam, 1e-3, {}),
-    "sgd": (keras.optimizers.SGD, 0.1, {"momentum": 0.9, "nesterov": True}),
-    "rmsprop": (keras.optimizers.RMSprop, 1e-3, {}),
-    "adagrad": (keras.optimizers.Adagrad, 0.03, {}),
-    "adadelta": (keras.optimizers.Adadelta, 1.0, {}),
-    "adamw": (keras.optimizers.AdamW, 2e-3, {}),
+    "adam": (keras.optimizers.Adam, 1, {}),
+    "sgd": (keras.optimizers.SGD, 25, {"momentum": 0.9, "nesterov": True}),
+    "rmsprop": (keras.optimizers.RMSprop, 0.25, {}),
+    "adagrad": (keras.optimizers.Adagrad, 5, {}),
+    "adadelta": (keras.optimizers.Adadelta, 250, {}),
+    "adamw": (keras.optimizers.AdamW, 1, {}),
 }
 
 
@@ -30,14 +31,10 @@ class Outcome:
     epoch: int
     interrupted: bool
 
-    @property
-    def score(self):
-        return score(self.history[self.epoch - 1], self.epoch)
 
-
-def score(results, epoch):
+def score(results):
     """What epochs are compared by: validation accuracy, then the lower loss; the later one if nothing validates."""
-    return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (epoch,)
+    return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (results["epoch"],)
 
 
 def settle(args, recipe, images):
@@ -45,8 +42,12 @@ def settle(args, recipe, images):
 
     ``recipe`` is a dictionary of options; its learning rate is Adam's. What it holds beyond options is added.
     """
-    if args.learning_rate is None and args.optimizer != "adam":
-        args.learning_rate = OPTIMIZERS[args.optimizer][1]
+    _, factor, _ = OPTIMIZERS[args.optimizer]
+    if args.learning_rate is None:
+        args.learning_rate = factor * recipe["learning_rate"]
+    if args.weight_decay is None:
+        # Keras multiplies the decay by the learning rate: their product is what the recipe means.
+        args.weight_decay = recipe["weight_decay"] / factor
     if args.batch_size is None:
         # A small data set gets smaller batches, as an epoch of a few steps would teach little.
         args.batch_size = min(recipe["batch_size"], max(16, images // 20))
@@ -110,33 +111,37 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
 
     Raises:
         KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
+        Problem: no epoch ended with a finite loss.
     """
     validation_data = None
     if len(validation):
         validation_data = (validation.images, one_hot(validation.labels, batches.classes))
-    announce(model, batches, validation_data, epochs)
-
-    best, history, interrupted = BestEpoch(after), History(run, after), False
-    with TrainingProgress(epochs, batches.num_batches, len(batches.split)) as progress:
-        callbacks = [StartEpoch(batches), best, history, progress]
-        if early_stopping and validation_data:
-            callbacks.append(keras.callbacks.EarlyStopping("val_accuracy", patience=early_stopping, mode="max"))
-        try:
+    history = History(run, after)
+    best = BestEpoch(history, model.get_weights() if after else None)
+    callbacks = [StartEpoch(batches), history, best]
+    if early_stopping and validation_data:
+        callbacks.append(keras.callbacks.EarlyStopping("val_accuracy", patience=early_stopping, mode="max"))
+    interrupted = False
+    try:
+        announce(model, batches, validation_data, epochs)
+        with TrainingProgress(epochs, batches.num_batches, len(batches.split)) as progress:
             model.fit(
                 batches,
                 epochs=epochs,
                 validation_data=validation_data,
                 validation_batch_size=BATCH_SIZE,
-                callbacks=callbacks,
+                callbacks=[*callbacks, progress],
                 shuffle=False,  # Batches shuffles; Keras would shuffle the order of its batches once more
                 verbose=0,
             )
-        except KeyboardInterrupt:
-            if not history.rows:
-                raise
-            interrupted = True
+    except KeyboardInterrupt:
+        if best.weights is None:
+            raise
+        interrupted = True
+    if best.weights is None:
+        raise Problem("training diverged: the loss is no number; try a smaller --learning-rate")
     model.set_weights(best.weights)
-    return Outcome(history.rows, best.epoch + 1, interrupted)
+    return Outcome(history.rows, best.epoch, interrupted)
 
 
 def announce(model, batches, validation_data, epochs, steps=3):
@@ -189,23 +194,6 @@ class StartEpoch(keras.callbacks.Callback):
         self.batches.start_epoch(epoch)
 
 
-class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the best epoch; those it starts with count as the epoch ``after`` kept."""
-
-    def __init__(self, after=None):
-        super().__init__()
-        self.before = len(after.history) if after else 0
-        self.epoch, self.score = (after.epoch - 1, after.score) if after else (None, None)
-
-    def on_train_begin(self, logs=None):
-        self.weights = self.model.get_weights()
-
-    def on_epoch_end(self, epoch, logs):
-        epoch += self.before
-        if self.score is None or score(logs, epoch) > self.score:
-            self.score, self.epoch, self.weights = score(logs, epoch), epoch, self.model.get_weights()
-
-
 class History(keras.callbacks.Callback):
     """Writes history.csv anew after each epoch, so that a killed run leaves it."""
 
@@ -217,10 +205,29 @@ class History(keras.callbacks.Callback):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs):
-        row = {"epoch": len(self.rows) + 1, **logs, "learning_rate": float(self.model.optimizer.learning_rate)}
-        row["seconds"] = time.perf_counter() - self.start
-        self.rows.append({name: round(value, 6) for name, value in row.items()})
+        results = {**logs, "learning_rate": float(self.model.optimizer.learning_rate)}
+        results["seconds"] = time.perf_counter() - self.start
+        self.rows.append({"epoch": len(self.rows) + 1, **{key: float(f"{x:.6g}") for key, x in results.items()}})
         self.run.save_history(self.rows)
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Keeps the weights of the best epoch in a ``History``, which comes before it, and ends a diverged training.
+
+    ``weights`` are those of the best epoch that the history begins with, or None if it begins empty.
+    """
+
+    def __init__(self, history, weights=None):
+        super().__init__()
+        self.history, self.weights = history, weights
+        self.epoch = max(history.rows, key=score)["epoch"] if history.rows else None
+
+    def on_epoch_end(self, epoch, logs):
+        results = self.history.rows[-1]
+        if not all(math.isfinite(value) for value in results.values()):
+            self.model.stop_training = True
+        elif self.weights is None or score(results) > score(self.history.rows[self.epoch - 1]):
+            self.epoch, self.weights = results["epoch"], self.model.get_weights()
 
 
 class Timer(keras.callbacks.Callback):

@@ -34,13 +34,18 @@ def find(weights):
             fetch_file(URL, path, "InceptionV3's weights", hashlib.md5(usedforsecurity=False), MD5)
         except Unreachable as error:
             raise Problem(
-                f"InceptionV3's ImageNet weights could not be downloaded: {error}.\n"
-                f"Any of these helps:\n"
+                f"InceptionV3's ImageNet weights could not be downloaded:\n  {error}\nAny of these helps:\n"
                 f"  · put {NAME}\n    into {path.parent}\n"
-                f"  · pass the file, wherever it is, with  --weights path/to/{NAME}\n"
+                "  · pass that file, wherever it is, with  --weights path/to/file\n"
+                f"    (its address is {URL.removesuffix(NAME)}\n    with its name)\n"
                 "  · try everything else with  --weights none  (random weights, poor accuracy)"
             ) from error
     return str(path)
+
+
+def title(weights):
+    """Return what a person shall read of ``--weights``: 'ImageNet weights', 'random weights' or the file's name."""
+    return {"imagenet": "ImageNet weights", "none": "random weights"}.get(weights, f"weights {Path(weights).name}")
 
 
 def build(build_model, weights):
@@ -51,5 +56,7 @@ def build(build_model, weights):
             # Keras only warns when a file lacks the weights of some layers, and leaves these random.
             warnings.filterwarnings("error", message="Skipping")
             return build_model(weights=found)
-    except Exception as error:  # whatever a stranger's file makes Keras raise
+    except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
+        if found is None:
+            raise
         raise Problem(f"{found} does not hold InceptionV3's weights without its top, or is damaged") from error

@@ -14,8 +14,8 @@ def build_cnn(recipe, image_shape, classes, activation="relu", dropout=0.0, norm
         classes: the number of classes.
         activation: the hidden activation by its Keras name.
         dropout: the share of units dropped before the last Dense layer, 0 to 1.
-        normalization: the batch normalization layer's class, so that training can hand in a faster one with
-            the same weights.
+        normalization: the batch normalization layer's class in the standard network, so that training can hand in a
+            faster one with the same weights.
 
     The model returns softmax probabilities of shape (N, classes). The last layer computes in float32 whatever the
     dtype policy, because bfloat16 probabilities have two digits.
@@ -23,7 +23,7 @@ def build_cnn(recipe, image_shape, classes, activation="relu", dropout=0.0, norm
     Raises:
         ValueError: the images are too small for the network's poolings.
     """
-    hidden = {"tutorial": _tutorial, "standard": _standard}[recipe](activation, normalization)
+    hidden = _tutorial(activation) if recipe == "tutorial" else _standard(activation, normalization)
     model = keras.Sequential(
         [
             layers.Input(image_shape),
@@ -38,7 +38,7 @@ def build_cnn(recipe, image_shape, classes, activation="relu", dropout=0.0, norm
     return model
 
 
-def _tutorial(activation, normalization):
+def _tutorial(activation):
     """The network of TensorFlow's CNN tutorial: three convolutions, two poolings, one Dense layer of 64."""
     return [
         layers.Rescaling(1 / 255),

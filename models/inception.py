@@ -8,9 +8,7 @@ BLOCKS = 11  # mixed0 to mixed10
 FEATURES = 2048
 
 
-def build_inception(
-    image_shape, classes, weights="imagenet", upsampling=7, interpolation="nearest", dropout=0.5, activation="relu"
-):
+def build_inception(image_shape, classes, weights="imagenet", upsampling=7, interpolation="nearest", dropout=0.5):
     """Return an uncompiled ``keras.Sequential`` from raw pixels to class probabilities, its base frozen.
 
     Rescaling to [-1, 1] (InceptionV3's own), UpSampling2D, InceptionV3 without its top, GlobalAveragePooling2D,
@@ -25,7 +23,6 @@ def build_inception(
         upsampling: how many times larger InceptionV3 sees each side.
         interpolation: ``"nearest"`` or ``"bilinear"``.
         dropout: the share of the 256 units that is dropped in training, 0 to 1.
-        activation: of the Dense(256), by its Keras name.
 
     The base's ``trainable`` is False, which in Keras also keeps its batch normalization in inference mode.
     """
@@ -36,25 +33,32 @@ def build_inception(
     base.trainable = False
     return keras.Sequential(
         [
-            layers.Input(image_shape),
-            layers.Rescaling(1 / 127.5, offset=-1),
-            layers.UpSampling2D(upsampling, interpolation=interpolation),
+            *front(image_shape, upsampling, interpolation),
             base,
             layers.GlobalAveragePooling2D(),
-            *_head(classes, dropout, activation),
+            *_head(classes, dropout),
         ],
         name="inception",
     )
 
 
-def build_head(classes, dropout=0.5, activation="relu"):
-    """Return the trained part alone, from InceptionV3's pooled features of shape (N, 2048) to probabilities."""
-    return keras.Sequential([layers.Input((FEATURES,)), *_head(classes, dropout, activation)], name="head")
-
-
-def _head(classes, dropout, activation):
+def front(image_shape, upsampling, interpolation):
+    """Return the layers that turn raw pixels into what InceptionV3 was trained on: -1 to 1, and large."""
     return [
-        layers.Dense(256, activation=activation),
+        layers.Input(image_shape),
+        layers.Rescaling(1 / 127.5, offset=-1),
+        layers.UpSampling2D(upsampling, interpolation=interpolation),
+    ]
+
+
+def build_head(classes, dropout=0.5):
+    """Return the trained part alone, from InceptionV3's pooled features of shape (N, 2048) to probabilities."""
+    return keras.Sequential([layers.Input((FEATURES,)), *_head(classes, dropout)], name="head")
+
+
+def _head(classes, dropout):
+    return [
+        layers.Dense(256, activation="relu"),
         layers.Dropout(dropout),
         layers.Dense(classes, activation="softmax", dtype="float32"),
     ]
@@ -88,8 +92,8 @@ def split(base, blocks):
 def fold(base):
     """Return a copy of a functional base whose batch normalization, in inference mode, is folded away.
 
-    Each convolution takes over the scale and shift that its normalization would apply: the same function but for
-    rounding, without the passes over memory.
+    Each normalization must follow a convolution without a bias, as all of InceptionV3's do. That convolution takes
+    over the scale and shift: the same function but for rounding, without the passes over memory.
     """
     config = base.get_config()
     for entry in config["layers"]:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import PROJECT
 
 from classify import command
 from classify.command import Problem
@@ -61,3 +62,22 @@ def test_keras_starts_without_a_word():
     code = "from classify.command import start_keras; start_keras(); import keras; print(keras.backend.backend())"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout == "tensorflow\n" and process.stderr == ""
+
+
+def test_any_file_name_can_be_printed_into_a_pipe():
+    code = "from classify.command import run; run(lambda: print('caf\\u00e9 \\udcff \\u2588'))"
+    environment = {"PYTHONIOENCODING": "ascii", "PATH": ""}
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=environment, cwd=PROJECT, check=True
+    )
+    assert process.stdout.decode("utf-8").strip() == "caf\u00e9 \\udcff \u2588"
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    code = "from classify import command, report; command.run(lambda: report.show(*['x' * 70] * 5000))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0

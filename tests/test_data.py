@@ -19,6 +19,7 @@ def offline(monkeypatch):
     """No test reaches a real host: both addresses are a port on which nobody listens."""
     monkeypatch.setattr(download, "BUCKET", "http://127.0.0.1:9/bucket")
     monkeypatch.setattr(data, "ARCHIVE_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,7 @@ def test_without_a_host_digits_are_taken_loudly(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "CIFAR-10 could not be loaded" in said and "now trains on digits" in said
     assert "--data path/to/cifar-10-binary.tar.gz" in said and "127.0.0.1:9 did not answer" in said
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_cifar10_written_out_never_falls_back(tmp_path):
@@ -230,6 +232,24 @@ def test_cifar10_written_out_never_falls_back(tmp_path):
         data.find("cifar10", tmp_path)
     assert problem.value.status == 1
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_digits_are_taken(archive, server, tmp_path, monkeypatch, capsys):
+    path, _ = archive
+    (server[1] / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(data, "ARCHIVE_URL", f"{server[0]}/{path.name}")
+    (tmp_path / "file").touch()
+    assert data.find(None, tmp_path / "file").name == "digits"
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_folder_that_tfds_did_not_finish_is_not_taken(prepared, tmp_path):
+    import shutil
+
+    shutil.copytree(prepared[0], tmp_path / "data")
+    for name in ("3.0.10", "3.0.2.incompleteABC"):
+        shutil.copytree(prepared[0] / "cifar10" / "3.0.2", tmp_path / "data" / "cifar10" / name)
+    assert data.find("cifar10", tmp_path / "data").where.endswith("3.0.10")
 
 
 def test_a_host_that_never_answers_is_given_up(tmp_path, monkeypatch):

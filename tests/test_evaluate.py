@@ -15,7 +15,11 @@ from classify import data
 @pytest.fixture
 def folder(digits_run, tmp_path):
     """A working folder with two runs on digits and one of other data."""
-    for name, changes in (("cnn-digits", {}), ("second", {"recipe": "tutorial"}), ("other", {"data": "mnist"})):
+    for name, changes in (
+        ("cnn-digits", {}),
+        ("second", {"recipe": "tutorial"}),
+        ("other", {"data": "mnist", "options": {"data": "mnist"}}),
+    ):
         run = shutil.copytree(digits_run.folder, tmp_path / "runs" / name)
         info = json.loads((run / "run.json").read_text()) | changes
         (run / "run.json").write_text(json.dumps(info))
@@ -43,8 +47,8 @@ def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
     assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
 
 
-def test_a_wrong_on_purpose_classifier_on_imbalanced_data(tmp_path):
-    """A model that calls everything a 3, on the digits test split: recall 1 for 3, 0 elsewhere."""
+def test_a_wrong_on_purpose_classifier(tmp_path):
+    """A model that calls everything a 3, on the digits test split: wrong nine times in ten, recall 1 for 3 alone."""
     model = keras.Sequential([keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     model.add(keras.layers.Softmax())
     model.layers[1].set_weights([np.zeros((3072, 10)), np.eye(10)[3] * 5])
@@ -64,11 +68,44 @@ def test_it_repeats_what_training_measured(digits_run):
     assert {key: found[key] for key in stored} == stored
 
 
-def test_the_validation_split_is_the_one_the_run_chose_on(digits_run):
-    [found] = evaluated("cnn-digits", "--split", "validation", cwd=digits_run.cwd)
-    rows = (digits_run.folder / "history.csv").read_text().splitlines()[1:]
+def test_the_validation_split_is_the_one_the_run_chose_on(tmp_path):
+    options = ("--data", "digits", "--limit", "256", "--epochs", "3", "--validation", "0.2", "--precision", "float32")
+    assert script("train_cnn.py", *options, "--recipe", "tutorial", cwd=tmp_path).returncode == 0
+    [found] = evaluated("cnn-tutorial-digits", "--split", "validation", cwd=tmp_path)
+    rows = (tmp_path / "runs" / "cnn-tutorial-digits" / "history.csv").read_text().splitlines()[1:]
     best = max(float(row.split(",")[4]) for row in rows)
-    assert found["n"] == 144 and found["accuracy"] == pytest.approx(best, abs=0.01)
+    assert found["n"] == 288 and found["accuracy"] == pytest.approx(best, abs=1e-5)
+
+
+def test_runs_that_held_out_different_shares_are_not_compared_on_validation(folder):
+    info = json.loads((folder / "runs/second/run.json").read_text())
+    info["options"]["validation"] = 0.2
+    (folder / "runs/second/run.json").write_text(json.dumps(info))
+    process = script("evaluate.py", "cnn-digits", "second", "--split", "validation", cwd=folder)
+    assert process.returncode == 1 and "second held out another share" in process.stderr
+
+
+def test_one_table_a_data_set_and_one_that_is_missing_stops_no_other(folder):
+    process = script("evaluate.py", cwd=folder)  # the run named other is of mnist
+    assert process.returncode == 1 and "digits test, 360 images" in process.stdout
+    assert "there is no data set mnist" in process.stderr and "Traceback" not in process.stderr
+
+
+def test_logits_are_no_probabilities(tmp_path):
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential(layers).save(tmp_path / "logits.keras")
+    keras.Sequential(layers[:1] + [keras.layers.Conv2D(10, 3)]).save(tmp_path / "map.keras")
+    process = script("evaluate.py", "logits.keras", "map.keras", "--data", "digits", cwd=tmp_path)
+    assert process.returncode == 1 and "do not sum to 1" in process.stderr and "map.keras does not" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_description_of_class_names_alone(folder):
+    shutil.copy(folder / "runs/cnn-digits/model.keras", folder / "named.keras")
+    (folder / "named.json").write_text(json.dumps({"class_names": list("0123456789")}))
+    assert "pass --data" in script("evaluate.py", "named.keras", cwd=folder).stderr
+    [found] = evaluated("named.keras", "--data", "digits", cwd=folder)
+    assert found["accuracy"] > 0.9
 
 
 def test_tables_for_people(folder):

@@ -108,6 +108,21 @@ def test_a_truncated_file_is_named(extension, tmp_path, rng):
         load_image(path, 32, 32)
 
 
+@pytest.mark.parametrize("extension", ["png", "jpg", "gif", "tiff", "bmp", "webp", "avif", "dds", "ico", "ppm", "tga"])
+def test_flipped_bytes_give_an_image_or_a_problem_and_nothing_else(extension, tmp_path, rng, capfd):
+    original = saved(Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype="uint8")), tmp_path / f"x.{extension}")
+    content = np.frombuffer(original.read_bytes(), "uint8")
+    for _ in range(150):
+        damaged = content.copy()
+        places = rng.integers(0, min(len(content), 400), 4)
+        damaged[places] = rng.integers(0, 256, 4)
+        original.write_bytes(damaged[: rng.integers(1, len(content) + 1)].tobytes() if rng.random() < 0.3 else damaged)
+        try:
+            assert load_image(original, 32, 32).shape == (32, 32, 3)
+        except Problem as problem:
+            assert f"x.{extension}" in str(problem) and "\n" not in str(problem)
+
+
 def test_a_picture_beyond_pillows_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     assert loaded(Image.new("RGB", (25, 25)), tmp_path).shape == (32, 32, 3)
@@ -121,9 +136,11 @@ def test_files_folders_and_patterns(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     for name in ("b.png", "a b.JPG", "notes.txt"):
         (tmp_path / "some" / name).touch()
-    found = find_images(["some", "some/*.png", "missing.png", "empty", "*.none"])
-    assert [str(path) for path in found[:4]] == ["some/a b.JPG", "some/b.png", "some/b.png", "missing.png"]
-    assert [str(problem) for problem in found[4:]] == ["empty: has no images in it", "*.none: matches no file"]
+    found = find_images(["some", "some/*.png", "missing.png", "empty", "*.none", "x" * 300])
+    assert [str(path) for path in found[:3]] == ["some/a b.JPG", "some/b.png", "some/b.png"]
+    problems = ["missing.png: no such file", "empty: has no images in it", "*.none: matches no file"]
+    assert [str(problem) for problem in found[3:6]] == problems
+    assert isinstance(found[6], Problem) and "x" * 300 in str(found[6])
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path, monkeypatch):

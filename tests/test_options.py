@@ -2,8 +2,10 @@ import argparse
 
 import pytest
 
+import evaluate
 import predict
 import train_cnn
+import train_inception
 from classify import options, training
 
 
@@ -16,6 +18,7 @@ from classify import options, training
         (["--zzz"], "unknown option --zzz; see --help"),
         (["stray"], "unexpected argument stray"),
         (["--epochs", "0"], "--epochs: 0 is not a whole number of at least 1"),
+        (["--seed", "4294967296"], "at least 0 and at most 4294967295"),
         (["--epochs", "many"], "many is not a whole number"),
         (["--dropout", "1"], "--dropout: 1 is not a number of at least 0 and below 1"),
         (["--learning-rate", "0"], "0 is not a number of more than 0"),
@@ -29,6 +32,20 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsy
         train_cnn.parse(arguments)
     error = capsys.readouterr().err
     assert stop.value.code == 2 and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", [train_cnn, train_inception, evaluate, predict])
+def test_help_fits_80_columns(script, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        script.parse(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10 and max(map(len, lines)) <= 80
+
+
+def test_options_may_stand_between_images():
+    args = predict.parse(["a.png", "--top", "2", "b.png"])
+    assert args.images == ["a.png", "b.png"] and args.top == 2
 
 
 def test_missing_images_are_said(capsys):
@@ -58,7 +75,10 @@ def test_a_recipe_fills_in_what_was_left_out():
 
 
 def test_another_optimizer_brings_its_own_learning_rate():
-    assert settled("--optimizer", "sgd").learning_rate == 0.1
+    assert tuple(training.OPTIMIZERS) == options.OPTIMIZERS
+    adam, sgd = settled(), settled("--optimizer", "sgd")
+    assert sgd.learning_rate == 0.1
+    assert sgd.learning_rate * sgd.weight_decay == pytest.approx(adam.learning_rate * adam.weight_decay)
     assert settled("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
 
 

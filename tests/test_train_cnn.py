@@ -104,6 +104,24 @@ def test_an_existing_finished_run_is_refused(digits_run):
     assert (digits_run.folder / "model.keras").read_bytes() == before
 
 
+def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path):
+    options = (*QUICK, "--out", "mine", "--validation", "0", "--optimizer", "sgd")
+    for seed in ("1", "2"):
+        process = script("train_cnn.py", *options, "--seed", seed, "--overwrite", cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
+    run = json.loads((tmp_path / "mine" / "run.json").read_text())
+    assert run["seed"] == 2 and run["splits"]["validation"] == 0 and run["options"]["optimizer"] == "sgd"
+    assert "best epoch" not in process.stderr
+    process = script("evaluate.py", "mine", "--split", "validation", cwd=tmp_path)
+    assert process.returncode == 1 and "mine was trained with --validation 0" in process.stderr
+
+
+def test_a_diverging_training_is_one_line(tmp_path):
+    process = script("train_cnn.py", *QUICK, "--recipe", "tutorial", "--learning-rate", "1e30", cwd=tmp_path)
+    assert process.returncode == 1 and "training diverged" in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
+
+
 def test_a_misspelt_option(tmp_path):
     process = script("train_cnn.py", "--epohcs", "5", cwd=tmp_path)
     assert process.returncode == 2
