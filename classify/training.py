@@ -15,9 +15,9 @@ from classify.progress import TrainingProgress, duration
 # Each optimizer's class, how many times the recipe's learning rate for Adam it takes, and its other settings.
 OPTIMIZERS = {
     "adam": (keras.optimizers.Adam, 1, {}),
-    "sgd": (keras.optimizers.SGD, 25, {"momentum": 0.9, "nesterov": True}),
-    "rmsprop": (keras.optimizers.RMSprop, 0.25, {}),
-    "adagrad": (keras.optimizers.Adagrad, 5, {}),
+    "sgd": (keras.optimizers.SGD, 10, {"momentum": 0.9, "nesterov": True}),
+    "rmsprop": (keras.optimizers.RMSprop, 0.5, {}),
+    "adagrad": (keras.optimizers.Adagrad, 10, {}),
     "adadelta": (keras.optimizers.Adadelta, 250, {}),
     "adamw": (keras.optimizers.AdamW, 1, {}),
 }

@@ -8,7 +8,7 @@ BLOCKS = 11  # mixed0 to mixed10
 FEATURES = 2048
 
 
-def build_inception(image_shape, classes, weights="imagenet", upsampling=7, interpolation="nearest", dropout=0.5):
+def build_inception(image_shape, classes, weights="imagenet", upsampling=7, interpolation="bilinear", dropout=0.5):
     """Return an uncompiled ``keras.Sequential`` from raw pixels to class probabilities, its base frozen.
 
     Rescaling to [-1, 1] (InceptionV3's own), UpSampling2D, InceptionV3 without its top, GlobalAveragePooling2D,
@@ -21,7 +21,7 @@ def build_inception(image_shape, classes, weights="imagenet", upsampling=7, inte
         weights: ``"imagenet"``, the path of a Keras weights file of InceptionV3 without its top, or None for
             random ones.
         upsampling: how many times larger InceptionV3 sees each side.
-        interpolation: ``"nearest"`` or ``"bilinear"``.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
         dropout: the share of the 256 units that is dropped in training, 0 to 1.
 
     The base's ``trainable`` is False, which in Keras also keeps its batch normalization in inference mode.
