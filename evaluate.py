@@ -55,12 +55,13 @@ def by_data(models, args):
 
 
 def measure_group(group, args):
-    """Measure models that share their data and show their table; return (rows, whether any could not be measured)."""
+    """Measure models that share their data and show it; return (rows, comparisons, whether any was not measured)."""
     measurement = Measurement(group, args)
     rows, failed = command.each(group, measurement)
+    comparisons = measurement.compare()
     if rows and not args.json:
-        show(rows, measurement.source.title)
-    return rows, failed
+        show(rows, comparisons, measurement.source.title)
+    return rows, comparisons, failed
 
 
 class Measurement:
@@ -75,6 +76,7 @@ class Measurement:
         self.split_name = args.split
         self.share = trained.get("validation", 0.1)
         self.split = data.read_split(self.source, args.split, self.share)
+        self.predicted = []
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
@@ -95,6 +97,7 @@ class Measurement:
         start = time.perf_counter()
         probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
+        self.predicted.append((saved.name, probabilities.argmax(axis=1)))
         return {
             "name": saved.name,
             "data": self.source.name,
@@ -105,11 +108,24 @@ class Measurement:
             "images_per_second": round(len(self.split) / seconds, 1),
         }
 
+    def compare(self):
+        """Return the most accurate model's comparison with each other one."""
+        from classify import metrics
 
-def show(rows, title):
-    """Print one data set's table, one row a model, and the tables a class."""
+        labels, names = self.split.labels, self.source.class_names
+        ranked = sorted(self.predicted, key=lambda model: -(model[1] == labels).mean())
+        return [
+            {"models": [ranked[0][0], other], **metrics.compare(labels, ranked[0][1], predicted, names)}
+            for other, predicted in ranked[1:]
+        ]
+
+
+def show(rows, comparisons, title):
+    """Print one data set's table, one row a model, what the difference is worth, and the tables a class."""
     split, n = rows[0]["split"], rows[0]["n"]
     report.show(f"{title} {split}, {n:,} images\n", report.comparison(rows), "")
+    for comparison in comparisons:
+        report.show(report.verdict(comparison), "")
     for first in range(0, len(rows), report.MODELS_A_TABLE):
         report.show(report.per_class(rows[first : first + report.MODELS_A_TABLE]), "")
 

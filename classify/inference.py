@@ -9,7 +9,7 @@ from rich.progress import track
 
 from classify.command import Problem
 
-BATCH_SIZE = 100  # of InceptionV3 at 224 pixels a larger one would take gigabytes
+BATCH_SIZE = 50  # of InceptionV3 at 224 pixels a larger one would take gigabytes
 
 
 def load_model(path):

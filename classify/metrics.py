@@ -1,6 +1,7 @@
 """Numbers from (labels, probabilities)."""
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 
@@ -55,3 +56,30 @@ def wilson_interval(successes, n, z=1.959964):
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return float((centre - half) / scale), float((centre + half) / scale)
+
+
+def compare(labels, predicted, other, class_names):
+    """Return how much more accurate one model's predictions are than another's on the same images, and how surely.
+
+    Args:
+        labels, predicted, other: true classes and two models' answers, whole numbers of shape (N,).
+        class_names: one name a class.
+
+    ``difference`` is in accuracy, ``interval`` its 95 % interval: Wald's for paired shares with half an image added to
+    each cell, after Agresti & Min (2005), Statistics in Medicine 24, 729-740. ``p`` is McNemar's exact test: the
+    chance that the images on which only one of the two is right are split so unevenly if both are equally good.
+    ``recall`` is the difference a class.
+    """
+    right, other_right = predicted == labels, other == labels
+    gains, losses, n = int(np.sum(right & ~other_right)), int(np.sum(~right & other_right)), len(labels)
+    middle = (gains - losses) / (n + 2)
+    half = 1.959964 * np.sqrt(gains + losses + 1 - (n + 2) * middle**2) / (n + 2)
+    classes = [(name, labels == index) for index, name in enumerate(class_names)]
+    return {
+        "difference": (gains - losses) / n,
+        "interval": [float(middle - half), float(middle + half)],
+        "p": float(binomtest(gains, gains + losses).pvalue) if gains + losses else 1.0,
+        "only_first_right": gains,
+        "only_second_right": losses,
+        "recall": {name: float(right[of].mean() - other_right[of].mean()) for name, of in classes if of.any()},
+    }

@@ -59,6 +59,25 @@ def comparison(rows):
     return table
 
 
+def verdict(comparison):
+    """Return a ``compare`` result, with both models' names, as plain sentences."""
+    first, second = comparison["models"]
+    points, (low, high) = 100 * comparison["difference"], (100 * bound for bound in comparison["interval"])
+    if not points:
+        return f"{first} and {second} are equally accurate (95 % interval {low:.1f} to {high:.1f} points)."
+    sure = "is not chance" if comparison["p"] < 0.05 else "may be chance"
+    p = f"p = {comparison['p']:.3f}" if comparison["p"] >= 0.001 else "p < 0.001"
+    text = (
+        f"{first} is {points:.1f} points more accurate than {second}\n"
+        f"(95 % interval {low:.1f} to {high:.1f}); the difference {sure} (McNemar {p})."
+    )
+    gains = sorted(comparison["recall"].items(), key=lambda gain: -gain[1])
+    better = [f"{name} ({100 * gain:+.1f})" for name, gain in gains if gain > 0][:2]
+    worse = [f"{name} ({100 * gain:+.1f})" for name, gain in gains[::-1] if gain < 0][:2]
+    text += f"\nIt gains most on {' and '.join(better)}" if better else ""
+    return text + (f"; {second} is better on {' and '.join(worse)}." if worse else "." if better else "")
+
+
 def prediction(name, probabilities, class_names, top, width):
     """Return an image's ``top`` classes as lines of a bar chart, and what is left to the others.
 

@@ -114,6 +114,7 @@ def test_tables_for_people(folder):
     lines = process.stdout.splitlines()
     assert lines[0] == "digits test, 360 images"
     assert [line.split()[0] for line in lines[4:6]] == ["cnn-digits", "second"]
+    assert "cnn-digits and second are equally accurate" in process.stdout
     assert max(map(len, lines)) <= 80
 
 

@@ -1,9 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from classify.metrics import measure, wilson_interval
+from classify.metrics import compare, measure, wilson_interval
 
 NAMES = ("cat", "dog", "fish")
 
@@ -64,3 +66,35 @@ def test_float32_softmax_rows_raise_no_warning(wrong_on_purpose, recwarn):
 def test_wilson_interval_equals_scipy(successes, n):
     expected = binomtest(successes, n).proportion_ci(0.95, method="wilson")
     assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-7)
+
+
+def test_a_worked_example_of_mcnemars_exact_test(rng):
+    """Of 30 images on which only one is right, 25 go to the first: 2 * P(X <= 5) for a fair coin, by enumeration."""
+    labels = np.zeros(200, int)
+    first, second = np.zeros(200, int), np.zeros(200, int)
+    first[:5], second[5:30] = 1, 1
+    found = compare(labels, first, second, NAMES[:2])
+    expected = 2 * sum(math.comb(30, k) for k in range(6)) / 2**30
+    assert found["p"] == pytest.approx(expected) and expected == pytest.approx(0.000325, abs=1e-6)
+    assert found["difference"] == 0.1
+    assert (found["only_first_right"], found["only_second_right"]) == (25, 5)
+    assert found["recall"] == pytest.approx({"cat": 0.1})
+
+
+def test_a_model_does_not_differ_from_itself(rng):
+    labels, predicted = rng.integers(0, 3, (2, 500))
+    found = compare(labels, predicted, predicted, NAMES)
+    low, high = found["interval"]
+    assert found["difference"] == 0 and found["p"] == 1 and low < 0 < high and high < 0.01
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.06, 0.06), (0.10, 0.05), (0.02, 0.0)])
+def test_the_interval_covers_the_true_difference(only_first, only_second, rng):
+    covered = 0
+    for _ in range(200):
+        outcome = rng.random(1000)
+        first_wrong = outcome < only_second
+        second_wrong = (outcome >= only_second) & (outcome < only_second + only_first)
+        low, high = compare(np.zeros(1000, int), first_wrong * 1, second_wrong * 1, NAMES[:2])["interval"]
+        covered += low <= only_first - only_second <= high
+    assert 182 <= covered <= 198

@@ -83,3 +83,17 @@ def test_a_further_labelled_set_by_its_folder(shipped, tmp_path):
     [found] = json.loads(process.stdout)["models"]
     assert (found["data"], found["n"]) == ("cifar10_jpeg75", 10_000)
     assert 0.7 < found["accuracy"] < shipped["accuracy"]
+
+
+WEIGHTS = FOLDER.parent / "weights" / "inceptionv3_notop_partial.weights.h5"
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="no InceptionV3 weights beside the data")
+def test_transfer_learning_from_pretrained_features(tmp_path):
+    arguments = ("--limit", "400", "--epochs", "12", "--validation", "0.02", "--augment", "--upsampling", "5")
+    process = script("train_inception.py", *arguments, "--weights", WEIGHTS, cwd=tmp_path, env=REAL)
+    assert process.returncode == 0, process.stderr
+    assert "400 mirrored train images" in process.stderr
+    assert f"inception, weights {WEIGHTS.name}, CIFAR-10 test" in process.stdout
+    metrics = json.loads((tmp_path / "runs" / "inception" / "metrics.json").read_text())
+    assert metrics["accuracy"] > 0.55  # 400 images teach no CNN so much

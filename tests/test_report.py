@@ -65,3 +65,16 @@ def test_a_long_name_has_a_line_of_its_own():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_verdict_in_plain_words():
+    comparison = {"models": ["inception", "cnn"], "difference": 0.061, "interval": [0.04, 0.082], "p": 1e-5}
+    comparison["recall"] = {"cat": 0.1, "dog": 0.0, "ship": -0.02, "bird": 0.05, "frog": 0.01}
+    text = report.verdict(comparison)
+    assert text.startswith("inception is 6.1 points more accurate than cnn\n(95 % interval 4.0 to 8.2);")
+    assert "the difference is not chance (McNemar p < 0.001)." in text
+    assert text.endswith("It gains most on cat (+10.0) and bird (+5.0); cnn is better on ship (-2.0).")
+    assert max(map(len, text.splitlines())) <= 80
+    comparison |= {"p": 0.4, "recall": {"cat": 0.0}}
+    assert report.verdict(comparison).endswith("the difference may be chance (McNemar p = 0.400).")
+    assert report.verdict(comparison | {"difference": 0}).startswith("inception and cnn are equally accurate")
