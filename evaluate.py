@@ -36,10 +36,10 @@ def main(argv=None):
     command.start_keras()
     results, any_failed = command.each(groups, functools.partial(measure_group, args=args))
     if args.json:
-        print(
-            json.dumps({"version": 1, "models": sum((rows for rows, _ in results), [])}, indent=2, ensure_ascii=False)
-        )
-    return 1 if failed or any_failed or any(failed for _, failed in results) else 0
+        models, comparisons = (sum((result[part] for result in results), []) for part in range(2))
+        found = {"version": 1, "models": models, "comparisons": comparisons}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    return 1 if failed or any_failed or any(result[2] for result in results) else 0
 
 
 def by_data(models, args):

@@ -96,7 +96,7 @@ def main(argv=None):
     command.note(f"inception   {weights.title(args.weights)}\n            {counts}")
 
     extractor = features.Extractor(model, arithmetic)
-    command.note(f"features   {arithmetic} ({reason}), kept in {extractor.folder}")
+    command.note(f"features   {arithmetic} ({reason}), in {extractor.folder}")
     train = data.Split(extractor.extract(dataset.train.images, "train"), dataset.train.labels)
     held_out = extractor.extract(dataset.validation.images, "validation")
     validation = data.Split(held_out[:], dataset.validation.labels)
