@@ -207,7 +207,7 @@ def _explain(error):
     return (
         f"CIFAR-10 could not be loaded:\n{reasons}"
         "Its hosts are often slow or down. Any of these helps:\n"
-        f"  · download {ARCHIVE_URL} in a browser\n"
+        f"  · download, in a browser,\n    {ARCHIVE_URL}\n"
         f"    and pass  --data path/to/{ARCHIVE}\n"
         "  · pass --data-dir with a folder where TFDS has prepared it before\n"
         "  · try everything else first with  --data digits  (no network needed)"

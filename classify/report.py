@@ -75,7 +75,7 @@ def verdict(comparison):
     better = [f"{name} ({100 * gain:+.1f})" for name, gain in gains if gain > 0][:2]
     worse = [f"{name} ({100 * gain:+.1f})" for name, gain in gains[::-1] if gain < 0][:2]
     text += f"\nIt gains most on {' and '.join(better)}" if better else ""
-    return text + (f"; {second} is better on {' and '.join(worse)}." if worse else "." if better else "")
+    return text + (f";\n{second} is better on {' and '.join(worse)}." if worse else "." if better else "")
 
 
 def prediction(name, probabilities, class_names, top, width):

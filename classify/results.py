@@ -51,7 +51,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         note(f"\ninterrupted after epoch {len(outcome.history)}")
     if len(data.validation):
         note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
-    report.show(f"\n{what} test, {n} images", report.headline(metrics), "")
+    report.show(f"\n{name or args.recipe}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
     files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
     note(f"\n{run.folder}   {duration(seconds)}\n  {files}")

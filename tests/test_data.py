@@ -18,7 +18,7 @@ from classify.command import Problem
 def offline(monkeypatch):
     """No test reaches a real host: both addresses are a port on which nobody listens."""
     monkeypatch.setattr(download, "BUCKET", "http://127.0.0.1:9/bucket")
-    monkeypatch.setattr(data, "ARCHIVE_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setattr(data, "ARCHIVE_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz?as-long-as-the-real-one")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
@@ -225,6 +225,13 @@ def test_without_a_host_digits_are_taken_loudly(tmp_path, capsys):
     assert "CIFAR-10 could not be loaded" in said and "now trains on digits" in said
     assert "--data path/to/cifar-10-binary.tar.gz" in said and "127.0.0.1:9 did not answer" in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_explanation_fits_80_columns():
+    reasons = "; ".join(
+        f"{host} did not answer within 9 s" for host in ("storage.googleapis.com", "www.cs.toronto.edu")
+    )
+    assert max(map(len, data._explain(reasons).splitlines())) <= 80
 
 
 def test_cifar10_written_out_never_falls_back(tmp_path):

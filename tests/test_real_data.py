@@ -94,6 +94,6 @@ def test_transfer_learning_from_pretrained_features(tmp_path):
     process = script("train_inception.py", *arguments, "--weights", WEIGHTS, cwd=tmp_path, env=REAL)
     assert process.returncode == 0, process.stderr
     assert "400 mirrored train images" in process.stderr
-    assert f"inception, weights {WEIGHTS.name}, CIFAR-10 test" in process.stdout
+    assert f"inception, weights {WEIGHTS.name}\nCIFAR-10 test, " in process.stdout
     metrics = json.loads((tmp_path / "runs" / "inception" / "metrics.json").read_text())
     assert metrics["accuracy"] > 0.55  # 400 images teach no CNN so much

@@ -73,7 +73,7 @@ def test_a_verdict_in_plain_words():
     text = report.verdict(comparison)
     assert text.startswith("inception is 6.1 points more accurate than cnn\n(95 % interval 4.0 to 8.2);")
     assert "the difference is not chance (McNemar p < 0.001)." in text
-    assert text.endswith("It gains most on cat (+10.0) and bird (+5.0); cnn is better on ship (-2.0).")
+    assert text.endswith("It gains most on cat (+10.0) and bird (+5.0);\ncnn is better on ship (-2.0).")
     assert max(map(len, text.splitlines())) <= 80
     comparison |= {"p": 0.4, "recall": {"cat": 0.0}}
     assert report.verdict(comparison).endswith("the difference may be chance (McNemar p = 0.400).")

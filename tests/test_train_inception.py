@@ -36,7 +36,7 @@ def test_the_run_folder_is_that_of_a_cnn(inception_run):
     assert (run["status"], run["recipe"], run["data"]) == ("finished", "inception", "digits")
     assert run["splits"] == {"train": 96, "validation": 144, "test": 360}
     assert run["options"]["weights"] == "none" and run["options"]["upsampling"] == 3
-    assert "inception, random weights, digits test, 360 images" in inception_run.process.stdout
+    assert "inception, random weights\ndigits test, 360 images\n" in inception_run.process.stdout
     printed = inception_run.process.stdout + inception_run.process.stderr
     assert max(map(len, printed.splitlines())) <= 80
 
