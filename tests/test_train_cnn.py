@@ -180,6 +180,15 @@ def test_a_killed_run_is_no_finished_run(tmp_path):
 
 
 def start(cwd, *arguments):
-    """Start train_cnn.py and leave it running, its output to be read."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, PROJECT / "train_cnn.py", *arguments], cwd=cwd, **pipes)
+    """Start train_cnn.py and leave it running, its output to be read.
+
+    A shell's background jobs ignore Ctrl-C, and so would their children: the suite may be one.
+    """
+    return subprocess.Popen(
+        [sys.executable, PROJECT / "train_cnn.py", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
