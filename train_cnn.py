@@ -67,18 +67,11 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    import keras
-
-    from classify import batches, data, precision, results, training
+    from classify import batches, results, training
     from classify.normalization import FusedBatchNormalization
     from models.cnn import build_cnn
 
-    dataset = data.load(data.find(args.data, args.data_dir), args.validation, args.limit)
-    training.settle(args, RECIPES[args.recipe], len(dataset.train))
-    arithmetic, reason = precision.choose(args.precision)
-    command.note(dataset)
-
-    keras.utils.set_random_seed(args.seed)
+    dataset, arithmetic, reason = training.prepare(args, RECIPES[args.recipe])
     shape, classes = dataset.image_shape, len(dataset.class_names)
     build = functools.partial(build_cnn, args.recipe, shape, classes, args.activation, args.dropout)
     try:

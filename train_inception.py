@@ -66,22 +66,16 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    import keras
-
-    from classify import data, features, precision, results, training, weights
+    from classify import data, features, results, training, weights
     from classify.finetuning import fine_tune
     from models.inception import SMALLEST, build_head, build_inception, set_head
 
-    dataset = data.load(data.find(args.data, args.data_dir), args.validation, args.limit)
-    training.settle(args, RECIPE, len(dataset.train))
-    arithmetic, reason = precision.choose(args.precision)
-    command.note(dataset)
+    dataset, arithmetic, reason = training.prepare(args, RECIPE)
     shape, classes = dataset.image_shape, len(dataset.class_names)
     if min(shape[:2]) * args.upsampling < SMALLEST:
         pixels = f"{min(shape[:2])} pixels times {args.upsampling}"
         raise command.Problem(f"--upsampling: {pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
 
-    keras.utils.set_random_seed(args.seed)
     build = functools.partial(
         build_inception,
         shape,

@@ -37,21 +37,23 @@ def fetch_prepared(name, data_dir):
     note(f"asking {_host(listing)} for CIFAR-10 …")
     with _connect(listing) as answer:
         try:
-            files = json.load(answer)["items"]
-            size = sum(int(file["size"]) for file in files)
+            files = [
+                (item["mediaLink"], Path(item["name"]).name, item["md5Hash"], int(item["size"]))
+                for item in json.load(answer)["items"]
+            ]
         except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{_host(listing)} does not list {name}") from error
     part = folder.parent / f".part-{os.getpid()}"
     try:
         part.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
-            task = progress.add_task("CIFAR-10", total=size)
-            for file in files:
+            task = progress.add_task("CIFAR-10", total=sum(size for *_, size in files))
+            for link, file, md5, _ in files:
                 digest = hashlib.md5(usedforsecurity=False)
-                with _connect(file["mediaLink"]) as answer:
-                    _receive(answer, file["mediaLink"], part / Path(file["name"]).name, digest, progress, task)
-                if base64.b64encode(digest.digest()).decode() != file["md5Hash"]:
-                    raise Unreachable(f"{_host(listing)} sent a damaged {Path(file['name']).name}")
+                with _connect(link) as answer:
+                    _receive(answer, link, part / file, digest, progress, task)
+                if base64.b64encode(digest.digest()).decode() != md5:
+                    raise Unreachable(f"{_host(listing)} sent a damaged {file}")
         part.rename(folder)
     except OSError as error:
         raise Unreachable(f"{folder.parent} cannot be written ({describe(error)})") from error

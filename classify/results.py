@@ -27,7 +27,8 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)
-    what = f"{name or args.recipe}, {data.source.title}"
+    name = name or args.recipe
+    what = f"{name}, {data.source.title}"
     run.save_figure("curves.png", plots.curves(outcome.history, outcome.epoch, f"{what}: training"))
     n = f"{len(data.test):,}"
     run.save_figure("confusion.png", plots.confusion(metrics, f"{what} test, {n} images"))
@@ -35,7 +36,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
     run.finish(
         "interrupted" if outcome.interrupted else "finished",
         recipe=args.recipe,
-        options={name: value for name, value in vars(args).items() if name not in ("out", "overwrite")}
+        options={option: value for option, value in vars(args).items() if option not in ("out", "overwrite")}
         | {"data": data.source.option},
         data=data.source.name,
         class_names=list(data.class_names),
@@ -51,7 +52,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         note(f"\ninterrupted after epoch {len(outcome.history)}")
     if len(data.validation):
         note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
-    report.show(f"\n{name or args.recipe}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
+    report.show(f"\n{name}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
     files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
     note(f"\n{run.folder}   {duration(seconds)}\n  {files}")

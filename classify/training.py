@@ -7,9 +7,11 @@ import time
 
 import keras
 
+from classify import data
 from classify.batches import one_hot
 from classify.command import Problem, note
 from classify.inference import BATCH_SIZE
+from classify.precision import choose
 from classify.progress import TrainingProgress, duration
 
 # Each optimizer's class, how many times the recipe's learning rate for Adam it takes, and its other settings.
@@ -35,6 +37,19 @@ class Outcome:
 def score(results):
     """What epochs are compared by: validation accuracy, then the lower loss; the later one if nothing validates."""
     return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (results["epoch"],)
+
+
+def prepare(args, recipe):
+    """Begin a training: read the data, settle the options, choose the arithmetic, and seed everything random.
+
+    Returns (``Data``, the precision, the reason for it in a few words).
+    """
+    dataset = data.load(data.find(args.data, args.data_dir), args.validation, args.limit)
+    settle(args, recipe, len(dataset.train))
+    arithmetic, reason = choose(args.precision)
+    note(dataset)
+    keras.utils.set_random_seed(args.seed)
+    return dataset, arithmetic, reason
 
 
 def settle(args, recipe, images):

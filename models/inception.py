@@ -77,10 +77,7 @@ def split(base, blocks):
     layers from there on and trains, except for its batch normalization, which stays in inference mode. (To unfreeze
     a base and call it with ``training=False`` would not do that: in Keras 3 ``fit`` overrides the argument.)
     """
-    config = base.get_config()
-    for entry in config["layers"]:
-        entry["config"].pop("dtype", None)
-    copy = keras.Model.from_config(config)
+    copy = keras.Model.from_config(_config(base))
     copy.set_weights(base.get_weights())
     boundary = copy.get_layer(f"mixed{BLOCKS - 1 - blocks}").output
     lower, upper = fold(keras.Model(copy.input, boundary)), keras.Model(boundary, copy.output)
@@ -95,9 +92,8 @@ def fold(base):
     Each normalization must follow a convolution without a bias, as all of InceptionV3's do. That convolution takes
     over the scale and shift: the same function but for rounding, without the passes over memory.
     """
-    config = base.get_config()
+    config = _config(base)
     for entry in config["layers"]:
-        entry["config"].pop("dtype", None)  # the copy follows the dtype policy in force
         if entry["class_name"] == "Conv2D":
             entry["config"]["use_bias"] = True
         elif entry["class_name"] == "BatchNormalization":
@@ -117,3 +113,11 @@ def fold(base):
             folded.get_layer(convolution.name).set_weights([convolution.kernel * scale, shift])
     folded.trainable = False
     return folded
+
+
+def _config(base):
+    """The configuration of a functional model without its layers' dtypes: a copy follows the dtype policy in force."""
+    config = base.get_config()
+    for entry in config["layers"]:
+        entry["config"].pop("dtype", None)
+    return config
