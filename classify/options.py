@@ -3,7 +3,7 @@
 import argparse
 import difflib
 
-OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamw")
+OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamw", "muon")
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
 
 
@@ -96,9 +96,8 @@ def add_training(parser, recipes, augment):
     add(
         "--optimizer",
         choices=OPTIMIZERS,
-        default="adam",
         metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}. Default: adam",
+        help=f"{', '.join(OPTIMIZERS)}. {default('optimizer', 'adam')}",
     )
     add(
         "--learning-rate",
