@@ -24,6 +24,9 @@ def parse(argv=None):
     parser.add_argument(
         "--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test"
     )
+    parser.add_argument(
+        "--tta", action="store_true", help="measure with test-time augmentation too: views mirrored and shifted"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     return parser.parse_args(argv)
@@ -73,14 +76,14 @@ class Measurement:
         trained = next((model.options for model in group if model.data), {})
         option = args.data or trained.get("data") or next(model.data for model in group if model.data)
         self.source = data.find(option, args.data_dir or trained.get("data_dir"))
-        self.split_name = args.split
+        self.split_name, self.tta = args.split, args.tta
         self.share = trained.get("validation", 0.1)
         self.split = data.read_split(self.source, args.split, self.share)
         self.predicted = []
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
-        from classify import inference, metrics
+        from classify import inference, metrics, views
 
         if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
             raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
@@ -98,7 +101,7 @@ class Measurement:
         probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
         self.predicted.append((saved.name, probabilities.argmax(axis=1)))
-        return {
+        row = {
             "name": saved.name,
             "data": self.source.name,
             "split": self.split_name,
@@ -107,6 +110,15 @@ class Measurement:
             "bytes": saved.path.stat().st_size,
             "images_per_second": round(len(self.split) / seconds, 1),
         }
+        if self.tta:
+            predict = functools.partial(inference.predict, model, doing=f"{saved.name}, views")
+            averaged = views.average(predict, self.split.images, self.source.mirrored)
+            correct = int((averaged.argmax(axis=1) == self.split.labels).sum())
+            row["tta"] = {
+                "accuracy": correct / len(self.split),
+                "accuracy_interval": metrics.wilson_interval(correct, len(self.split)),
+            }
+        return row
 
     def compare(self):
         """Return the most accurate model's comparison with each other one."""

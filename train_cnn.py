@@ -22,8 +22,8 @@ from classify import command, options, runs
 RECIPES = {
     "standard": {
         "epochs": 12,
-        "batch_size": 256,
-        "learning_rate": 4e-3,
+        "batch_size": 500,
+        "learning_rate": 6e-3,
         "schedule": "one-cycle",
         "dropout": 0.2,
         "weight_decay": 0.05,

@@ -3,7 +3,6 @@
 import keras
 from keras import layers
 
-
 # The filters of the three blocks.
 WIDTHS = {"standard": (64, 256, 256), "record": (64, 256, 256), "sprint": (32, 64, 128)}
 
@@ -28,10 +27,7 @@ def build_cnn(recipe, image_shape, classes, activation="relu", dropout=0.0, norm
     Raises:
         ValueError: the images are too small for the network's poolings.
     """
-    if recipe == "tutorial":
-        hidden = _tutorial(activation)
-    else:
-        hidden = _whitened(WIDTHS[recipe], activation, normalization)
+    hidden = _tutorial(activation) if recipe == "tutorial" else _whitened(WIDTHS[recipe], activation, normalization)
     model = keras.Sequential(
         [
             layers.Input(image_shape),
