@@ -7,6 +7,7 @@ from rich.table import Table
 
 MODELS_A_TABLE = 3
 BAR = 24  # columns of a probability of 1
+CALIBRATION = {"loss (NLL)": "nll", "ECE": "ece", "Brier": "brier"}
 
 
 def headline(metrics):
@@ -39,19 +40,36 @@ def per_class(models):
 
 
 def comparison(rows):
-    """Return a table of one row a model; ``rows`` are dictionaries of metrics.json's keys and ``name``,
-    ``parameters``, ``bytes`` and ``images_per_second``."""
-    table = _table(gap=0)
+    """Return a table of one row a model: accuracy and the macro averages, each above its 95 % interval.
+
+    ``rows`` are dictionaries of metrics.json's keys and ``name``.
+    """
+    table = _table(gap=2)
     table.add_column("", overflow="fold")
-    for heading in ("accuracy (95 % int.)", "prec.", "recall", "F1", "loss", "params", "MB", "img/s"):
+    for heading in ("accuracy", "precision", "recall", "F1"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        low, high = row["accuracy_interval"]
+        values = {"accuracy": row["accuracy"], **row["macro"]}
+        intervals = {"accuracy": row["accuracy_interval"], **row["macro_intervals"]}
+        cells = (f"{value:.3f}\n{intervals[key][0]:.3f} to {intervals[key][1]:.3f}" for key, value in values.items())
+        table.add_row(row["name"], *cells)
+    return table
+
+
+def confidence_and_cost(rows):
+    """Return a table of one row a model: how far its probabilities can be believed, its size and its speed.
+
+    ``rows`` are dictionaries of ``name``, a ``metrics.calibration``, ``parameters``, ``bytes`` and
+    ``images_per_second``.
+    """
+    table = _table(gap=2)
+    table.add_column("", overflow="fold")
+    for heading in (*CALIBRATION, "params", "MB", "img/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
         table.add_row(
             row["name"],
-            f"{row['accuracy']:.3f} ({low:.3f} to {high:.3f})",
-            *(f"{row['macro'][key]:.3f}" for key in ("precision", "recall", "f1")),
-            f"{row['loss']:.3f}",
+            *_calibration(row["calibration"]),
             f"{row['parameters'] / 1e6:.2f}M",
             f"{row['bytes'] / 1e6:.1f}",
             f"{row['images_per_second']:,.0f}",
@@ -59,12 +77,40 @@ def comparison(rows):
     return table
 
 
+def calibrated(row):
+    """Return what ``calibration.calibrate`` did to a model, ``row["calibrated"]``, as a sentence and a table."""
+    found = row["calibrated"]
+    table = _table(gap=2)
+    table.add_column(f"{found['n']:,} validation images")
+    for heading in CALIBRATION:
+        table.add_column(heading, justify="right")
+    for when in ("before", "after"):
+        table.add_row(when, *_calibration(found[when]))
+    said = f"{row['name']}: temperature {found['temperature']:.3f}"
+    if found["temperature"] == 1:
+        return f"{said}; no other gives a lower loss\n", table
+    changed = "metrics.json has the new loss; accuracy and every predicted class stay"
+    return f"{said}, now built into its model.keras\n({changed})\n", table
+
+
+def _calibration(scores):
+    return (f"{scores[key]:.3f}" for key in CALIBRATION.values())
+
+
 def verdict(comparison):
     """Return a ``compare`` result, with both models' names, as plain sentences."""
     first, second = comparison["models"]
     points, (low, high) = 100 * comparison["difference"], (100 * bound for bound in comparison["interval"])
+    disagree = (
+        f"They disagree on {comparison['disagreements']:,} images:\n{first} is right on"
+        f" {comparison['only_first_right']:,}, {second} on {comparison['only_second_right']:,},"
+        f" neither on {comparison['disagreements_both_wrong']:,}."
+    )
+    if not comparison["disagreements"]:
+        disagree = "They give the same answer to every image."
     if not points:
-        return f"{first} and {second} are equally accurate (95 % interval {low:.1f} to {high:.1f} points)."
+        equal = f"{first} and {second} are equally accurate\n(95 % interval {low:.1f} to {high:.1f} points)."
+        return f"{equal}\n{disagree}"
     sure = "is not chance" if comparison["p"] < 0.05 else "may be chance"
     p = f"p = {comparison['p']:.3f}" if comparison["p"] >= 0.001 else "p < 0.001"
     text = (
@@ -75,7 +121,8 @@ def verdict(comparison):
     better = [f"{name} ({100 * gain:+.1f})" for name, gain in gains if gain > 0][:2]
     worse = [f"{name} ({100 * gain:+.1f})" for name, gain in gains[::-1] if gain < 0][:2]
     text += f"\nIt gains most on {' and '.join(better)}" if better else ""
-    return text + (f";\n{second} is better on {' and '.join(worse)}." if worse else "." if better else "")
+    text += f";\n{second} is better on {' and '.join(worse)}." if worse else "." if better else ""
+    return f"{text}\n{disagree}"
 
 
 def prediction(name, probabilities, class_names, top, width):

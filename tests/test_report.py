@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 
 from classify import report
-from classify.metrics import measure
+from classify.metrics import calibration, compare, measure
 from classify.progress import duration
 
 NAMES = ("airplane", "automobile", "bird")
+KEYS = ("accuracy", "precision", "recall", "f1")
 
 
 @pytest.fixture
 def metrics(rng):
-    probabilities = rng.dirichlet(np.ones(3), 200)
-    return measure(rng.integers(0, 3, 200), probabilities, NAMES)
+    labels, probabilities = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
+    return measure(labels, probabilities, NAMES) | {"calibration": calibration(labels, probabilities)}
 
 
 def shown(capsys, *parts):
@@ -36,15 +37,21 @@ def test_tables_of_three_models_fit_80_columns(metrics, capsys):
         for name in ("cnn", "cnn-tutorial", "inception-2")
     ]
     comparison = shown(capsys, report.comparison(rows))
-    low, high = metrics["accuracy_interval"]
-    assert f"{metrics['accuracy']:.3f} ({low:.3f} to {high:.3f})" in comparison[2]
-    assert comparison[2].startswith("cnn") and comparison[2].endswith("22.33M 88.1 1,234")
+    values, intervals = comparison[2:4]
+    assert values.split() == ["cnn", *(f"{metrics['macro'].get(key, metrics['accuracy']):.3f}" for key in KEYS)]
+    found = [metrics["accuracy_interval"], *metrics["macro_intervals"].values()]
+    assert [interval.strip() for interval in intervals.split("  ")][-4:] == [
+        f"{low:.3f} to {high:.3f}" for low, high in found
+    ]
+    costs = shown(capsys, report.confidence_and_cost(rows))
+    nll, ece, brier = (metrics["calibration"][key] for key in ("nll", "ece", "brier"))
+    assert costs[2].split() == ["cnn", f"{nll:.3f}", f"{ece:.3f}", f"{brier:.3f}", "22.33M", "88.1", "1,234"]
     per_class = shown(capsys, report.per_class(rows))
     score = metrics["per_class"]["automobile"]
     line = next(line for line in per_class if line.startswith("automobile"))
     cell = f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}"
     assert line.count(cell) == 3
-    assert max(map(len, comparison + per_class)) <= 80
+    assert max(map(len, comparison + costs + per_class)) <= 80
 
 
 def test_a_prediction_lists_the_top_classes_and_the_rest():
@@ -70,11 +77,32 @@ def test_durations(seconds, text):
 def test_a_verdict_in_plain_words():
     comparison = {"models": ["inception", "cnn"], "difference": 0.061, "interval": [0.04, 0.082], "p": 1e-5}
     comparison["recall"] = {"cat": 0.1, "dog": 0.0, "ship": -0.02, "bird": 0.05, "frog": 0.01}
+    counts = {"disagreements": 1520, "only_first_right": 1030, "only_second_right": 420, "disagreements_both_wrong": 70}
+    comparison |= counts
     text = report.verdict(comparison)
     assert text.startswith("inception is 6.1 points more accurate than cnn\n(95 % interval 4.0 to 8.2);")
     assert "the difference is not chance (McNemar p < 0.001)." in text
-    assert text.endswith("It gains most on cat (+10.0) and bird (+5.0);\ncnn is better on ship (-2.0).")
+    assert "\nIt gains most on cat (+10.0) and bird (+5.0);\ncnn is better on ship (-2.0).\n" in text
+    disagreement = "They disagree on 1,520 images:\ninception is right on 1,030, cnn on 420, neither on 70."
+    assert text.endswith(disagreement)
     assert max(map(len, text.splitlines())) <= 80
     comparison |= {"p": 0.4, "recall": {"cat": 0.0}}
-    assert report.verdict(comparison).endswith("the difference may be chance (McNemar p = 0.400).")
-    assert report.verdict(comparison | {"difference": 0}).startswith("inception and cnn are equally accurate")
+    assert "the difference may be chance (McNemar p = 0.400).\nThey disagree" in report.verdict(comparison)
+
+
+def test_the_verdict_on_a_model_and_itself():
+    labels = np.array([0, 1, 2, 2])
+    comparison = {"models": ["one", "the other"], **compare(labels, labels, labels, NAMES)}
+    text = report.verdict(comparison)
+    assert text.startswith("one and the other are equally accurate\n(95 % interval -")
+    assert text.endswith("They give the same answer to every image.")
+
+
+def test_what_calibration_did(metrics, capsys):
+    before, after = metrics["calibration"], metrics["calibration"] | {"nll": 0.25}
+    row = {"name": "cnn", "calibrated": {"temperature": 0.61, "n": 5000, "before": before, "after": after}}
+    lines = shown(capsys, *report.calibrated(row))
+    assert lines[0] == "cnn: temperature 0.610, now built into its model.keras"
+    assert lines[-2].split()[:2] == ["before", f"{before['nll']:.3f}"] and lines[-1].split()[:2] == ["after", "0.250"]
+    row["calibrated"]["temperature"] = 1.0
+    assert shown(capsys, *report.calibrated(row))[0] == "cnn: temperature 1.000; no other gives a lower loss"
