@@ -35,7 +35,7 @@ STUDIES = {
 BASE = {"optimizer": "adam", "activation": "relu", "dropout": "0", "augment": "no", "batch-size": "32"}
 
 
-def main():
+def main(argv=None):
     parser = options.Parser(__doc__)
     parser.add_argument("--vary", choices=STUDIES, required=True, help="the option to study")
     parser.add_argument("--seeds", type=options.whole_number(1), default=3, metavar="N", help="default: 3")
@@ -45,7 +45,7 @@ def main():
     )
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="FOLDER", help="of the plot. Default: docs")
     options.add_data(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.data = args.data or "cifar10"
     command.start_keras()
     results = {choice: study(choice, args) for choice in STUDIES[args.vary]}

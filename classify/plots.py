@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 TRAIN, VALIDATION = "#8c9bb0", "#c2410c"
 CHOICES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, for every eye
@@ -81,11 +81,16 @@ def study(results, title):
         rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
         rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)
     seeds.set_yticks(range(len(results)), results)
+    seeds.margins(y=0.1)
     seeds.invert_yaxis()
     seeds.set_xlabel("validation accuracy: a dot a seed, their mean")
     curves.set(xlabel="epoch", ylabel="validation accuracy, mean")
     curves.xaxis.set_major_locator(MaxNLocator(integer=True))
     rates.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, one seed")
+    rates.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    rates.xaxis.set_major_formatter("{x:g}")
+    rates.xaxis.set_minor_locator(NullLocator())
+    rates.tick_params(axis="x", rotation=45)
     for axis in (seeds.xaxis, curves.yaxis, rates.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (seeds, curves, rates):
