@@ -4,7 +4,7 @@
   python evaluate.py cnn cnn-tutorial     two runs, by name or folder
   python evaluate.py model.keras --data cifar10
   python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
-  python evaluate.py --robust             also on noisy, blurred, shifted … images
+  python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
 Each figure is computed by scikit-learn from the predictions for every image of

@@ -1,4 +1,4 @@
-"""Train a small CNN under each choice of one option and compare: what does it change?
+"""Train a small CNN under each choice of one option: what does it change?
 
   TFDS_DATA_DIR=… python benchmarks/study.py --vary optimizer
   python benchmarks/study.py --vary activation --seeds 5 > activation.md
@@ -44,7 +44,7 @@ def main(argv=None):
         "--limit", type=options.whole_number(1), default=10_000, metavar="N", help="training images. Default: 10000"
     )
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="FOLDER", help="of the plot. Default: docs")
-    options.add_data(parser)
+    options.add_data(parser, help="{}. Default: cifar10")
     args = parser.parse_args(argv)
     args.data = args.data or "cifar10"
     command.start_keras()
