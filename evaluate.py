@@ -5,6 +5,7 @@
   python evaluate.py model.keras --data cifar10
   python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
   python evaluate.py cnn --calibrate      make its percentages trustworthy
+  python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
 Each figure comes from the predictions for every image of the split, with its
@@ -35,6 +36,8 @@ def parse(argv=None):
         "--tta", action="store_true", help="measure with test-time augmentation too: views mirrored and shifted"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
+    parser.add_argument("--robust-images", type=options.whole_number(1), metavar="N", help="on so many. Default: 1000")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
     if args.calibrate and (args.data or args.split != "test"):
@@ -81,7 +84,7 @@ class Measurement:
     """Measures models on a split that is read once."""
 
     def __init__(self, group, args):
-        from classify import data
+        from classify import data, robustness
 
         trained = next((model.options for model in group if model.data), {})
         option = args.data or trained.get("data") or next(model.data for model in group if model.data)
@@ -89,11 +92,13 @@ class Measurement:
         self.split_name, self.calibrate, self.tta = args.split, args.calibrate, args.tta
         self.share = trained.get("validation", 0.1)
         self.split = data.read_split(self.source, args.split, self.share)
+        robust = args.robust or args.robust_images
+        self.sample = robustness.sample(self.split, args.robust_images or 1000) if robust else None
         self.predicted = []
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
-        from classify import calibration, inference, metrics
+        from classify import calibration, inference, metrics, robustness
 
         if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
             raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
@@ -125,6 +130,7 @@ class Measurement:
             "parameters": model.count_params(),
             "bytes": saved.path.stat().st_size,
             "images_per_second": round(len(self.split) / seconds, 1),
+            **({"robustness": robustness.measure(model, self.sample, saved.name)} if self.sample else {}),
         }
 
     def averaged(self, model, name):
@@ -158,8 +164,9 @@ def show(rows, comparisons, title):
     report.show(report.confidence_and_cost(rows), "")
     for comparison in comparisons:
         report.show(report.verdict(comparison), "")
-    for first in range(0, len(rows), report.MODELS_A_TABLE):
-        report.show(report.per_class(rows[first : first + report.MODELS_A_TABLE]), "")
+    for table in (report.per_class, report.robustness) if "robustness" in rows[0] else (report.per_class,):
+        for first in range(0, len(rows), report.MODELS_A_TABLE):
+            report.show(table(rows[first : first + report.MODELS_A_TABLE]), "")
 
 
 if __name__ == "__main__":

@@ -2,25 +2,34 @@
 
 import csv
 import json
+import math
 import statistics
 import subprocess
 import sys
 
+from classify.command import Problem
 from classify.runs import PROJECT, ROOT, write_json
 
 
 def trained(name, script, *arguments):
     """Train with one of the project's scripts into runs/benchmark/NAME, unless that is finished; return its results.
 
-    They are run.json's entries and ``validation``, the best validation accuracy, ``accuracy`` on test, ``history``,
-    history.csv's rows, ``epochs`` and ``folder``. Delete the folder to measure anew.
+    They are run.json's entries and ``validation``, the best validation accuracy; ``accuracy`` on test; ``history``,
+    history.csv's rows as numbers; ``epochs`` and ``folder``. None if the training diverged in its first epoch. Delete
+    the folder to measure anew.
+
+    Raises:
+        Problem: the training ended otherwise; it has said why.
     """
     folder = ROOT / "benchmark" / name
     if not _finished(folder):
         command = [sys.executable, PROJECT / script, *map(str, arguments), "--out", folder, "--overwrite"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    with open(folder / "history.csv") as file:
-        history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        if status == 1 and _diverged(folder):
+            return None
+        if status:
+            raise Problem(f"{script} ended with exit status {status} instead of filling {folder}")
+    history = _history(folder)
     return {
         **json.loads((folder / "run.json").read_text()),
         "validation": max(epoch["val_accuracy"] for epoch in history),
@@ -59,3 +68,12 @@ def spread(values):
 def _finished(folder):
     file = folder / "run.json"
     return file.is_file() and json.loads(file.read_text())["status"] == "finished"
+
+
+def _diverged(folder):
+    return (folder / "history.csv").is_file() and not math.isfinite(_history(folder)[-1]["loss"])
+
+
+def _history(folder):
+    with open(folder / "history.csv") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

@@ -4,10 +4,9 @@ import zipfile
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from classify.command import Problem
+from classify.progress import bar
 
 BATCH_SIZE = 50  # of InceptionV3 at 224 pixels a larger one would take gigabytes
 
@@ -32,16 +31,14 @@ def load_model(path):
 def predict(model, images, doing="predicting"):
     """Return class probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255.
 
-    Where standard error is a terminal a bar there shows the time left, labelled with what is ``doing``.
+    Where standard error is a terminal a bar there shows the time left, labelled with what is ``doing``, if given.
 
     Raises:
         Problem: what the model returns is not probabilities.
     """
-    console = Console(stderr=True)
-    steps = track(
-        range(0, len(images), BATCH_SIZE), doing, console=console, transient=True, disable=not console.is_terminal
-    )
-    rows = np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in steps])
+    steps = range(0, len(images), BATCH_SIZE)
+    shown = bar(steps, doing) if doing else steps
+    rows = np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in shown])
     if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or rows.min() < 0:
         raise Problem("the model does not return probabilities: its rows do not sum to 1")
     return rows

@@ -97,6 +97,29 @@ def _calibration(scores):
     return (f"{scores[key]:.3f}" for key in CALIBRATION.values())
 
 
+def robustness(models):
+    """Return a table of accuracies on corrupted images.
+
+    Args:
+        models: dictionaries of a ``name`` and ``robustness``, as ``classify.robustness.measure`` returns it; at most
+            ``MODELS_A_TABLE`` fit into 80 columns.
+    """
+    table = _table(gap=2)
+    found = [model["robustness"] for model in models]
+    table.add_column(f"accuracy,\n{found[0]['n']:,} images")
+    for model in models:
+        table.add_column(f"{model['name']}\n mean  sev. 5", justify="right", overflow="fold")
+    table.add_row("unchanged", *(f"{each['clean']:.3f}       –" for each in found))
+    for name in found[0]["corruptions"]:
+        cells = (each["corruptions"][name] for each in found)
+        table.add_row(name, *(f"{cell['mean']:.3f}   {cell['accuracies'][-1]:.3f}" for cell in cells))
+    table.add_section()
+    strongest = [np.mean([cell["accuracies"][-1] for cell in each["corruptions"].values()]) for each in found]
+    table.add_row("mean", *(f"{each['mean']:.3f}   {last:.3f}" for each, last in zip(found, strongest, strict=True)))
+    table.add_row("95 % interval", *("{:.3f} to {:.3f}".format(*each["interval"]) for each in found))
+    return table
+
+
 def verdict(comparison):
     """Return a ``compare`` result, with both models' names, as plain sentences."""
     first, second = comparison["models"]

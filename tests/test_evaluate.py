@@ -148,6 +148,16 @@ def test_tables_for_people(folder):
     assert max(map(len, lines)) <= 80
 
 
+def test_accuracy_on_corrupted_images(folder):
+    [found] = evaluated("cnn-digits", "--robust-images", "60", cwd=folder)
+    robust = found["robustness"]
+    assert robust["n"] == 60 and robust["clean"] > 0.9
+    accuracies = [corruption["accuracies"] for corruption in robust["corruptions"].values()]
+    assert np.shape(accuracies) == (7, 5) and robust["mean"] == pytest.approx(np.mean(accuracies))
+    assert robust["interval"][0] < robust["mean"] < robust["interval"][1]
+    assert 0.3 < robust["mean"] < robust["clean"] and robust["corruptions"]["shift"]["accuracies"][4] < robust["clean"]
+
+
 def test_without_a_name_the_newest_run_of_each_recipe(digits_run):
     process = script("evaluate.py", cwd=digits_run.cwd)
     assert process.returncode == 0 and "cnn-digits" in process.stdout

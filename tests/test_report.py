@@ -54,6 +54,22 @@ def test_tables_of_three_models_fit_80_columns(metrics, capsys):
     assert max(map(len, comparison + costs + per_class)) <= 80
 
 
+def test_robustness_of_three_models_fits_80_columns(capsys):
+    accuracies = {"blur": [0.9, 0.8, 0.7, 0.6, 0.5], "shift": [0.8, 0.8, 0.8, 0.8, 0.3]}
+    corruptions = {name: {"accuracies": each, "mean": sum(each) / 5} for name, each in accuracies.items()}
+    found = {"n": 1000, "clean": 0.91, "corruptions": corruptions, "mean": 0.7, "interval": [0.68, 0.72]}
+    rows = [{"name": name, "robustness": found} for name in ("cnn", "cnn-tutorial", "inception-2")]
+    lines = shown(capsys, report.robustness(rows))
+    assert lines[0].split() == ["accuracy,", "cnn", "cnn-tutorial", "inception-2"]
+    assert lines[1].split() == ["1,000", "images", *["mean", "sev.", "5"] * 3]
+    found = [line.split() for line in lines[3:] if line.strip()]
+    assert found[0] == ["unchanged", *["0.910", "–"] * 3]
+    assert found[1] == ["blur", *["0.700", "0.500"] * 3] and found[2] == ["shift", *["0.700", "0.300"] * 3]
+    assert found[3] == ["mean", *["0.700", "0.400"] * 3]
+    assert found[4] == ["95", "%", "interval", *["0.680", "to", "0.720"] * 3]
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_prediction_lists_the_top_classes_and_the_rest():
     text = report.prediction("x.png", np.array([0.2, 0.5, 0.3]), NAMES, top=2, width=6)
     first, second, third = text.splitlines()
