@@ -161,6 +161,8 @@ def show(rows, comparisons, title):
             report.show(*report.calibrated(row), "")
     split, n = rows[0]["split"], rows[0]["n"]
     report.show(f"{title} {split}, {n:,} images; below each figure its 95 % interval\n", report.comparison(rows), "")
+    if "tta" in rows[0]:
+        report.show(report.views(rows), "")
     report.show(report.confidence_and_cost(rows), "")
     for comparison in comparisons:
         report.show(report.verdict(comparison), "")

@@ -56,6 +56,21 @@ def comparison(rows):
     return table
 
 
+def views(rows):
+    """Return a table of one row a model: accuracy, plain and averaged over views, each with its 95 % interval.
+
+    ``rows`` are dictionaries of metrics.json's keys, ``name`` and ``tta``.
+    """
+    table = _table(gap=2)
+    table.add_column("", overflow="fold")
+    for heading in ("accuracy", "with test-time augmentation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        cells = ("{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"]))
+        table.add_row(row["name"], *cells)
+    return table
+
+
 def confidence_and_cost(rows):
     """Return a table of one row a model: how far its probabilities can be believed, its size and its speed.
 

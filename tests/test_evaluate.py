@@ -11,7 +11,7 @@ from conftest import PROJECT, script
 from sklearn import metrics as reference
 
 import evaluate
-from classify import data
+from classify import data, views
 from classify.command import Problem
 from classify.runs import SavedModel
 
@@ -54,10 +54,11 @@ def test_the_schema_is_one_and_notices_what_is_missing():
 
 
 def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
-    result = found_by("cnn-digits", "second", cwd=folder)
+    result = found_by("cnn-digits", "second", "--tta", cwd=folder)
     found, same = result["models"]
     test = data.find("digits").read("test")
-    probabilities = keras.saving.load_model(folder / "runs/cnn-digits/model.keras").predict(test.images, verbose=0)
+    model = keras.saving.load_model(folder / "runs/cnn-digits/model.keras")
+    probabilities = model.predict(test.images, verbose=0)
     predicted = probabilities.argmax(axis=1)
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, predicted))
     assert found["macro"]["f1"] == pytest.approx(reference.f1_score(test.labels, predicted, average="macro"))
@@ -65,8 +66,10 @@ def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
     assert found["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
     assert found["calibration"]["nll"] == pytest.approx(found["loss"])
     assert sum(part["count"] for part in found["calibration"]["bins"]) == found["n"] == 360
-    assert found["parameters"] == 1_168_362 and found["images_per_second"] > 0
+    assert found["parameters"] == 1_975_082 and found["images_per_second"] > 0
     assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
+    averaged = views.average(lambda images: model.predict(images, verbose=0), test.images, mirror=False)
+    assert found["tta"]["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, averaged.argmax(axis=1)))
     own = ("name", "images_per_second")
     assert {key: same[key] for key in same if key not in own} == {key: found[key] for key in found if key not in own}
     [comparison] = result["comparisons"]
