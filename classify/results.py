@@ -4,6 +4,7 @@ import time
 
 from classify import plots, report
 from classify.command import note
+from classify.exports import save_model
 from classify.inference import predict
 from classify.metrics import measure
 from classify.precision import processor
@@ -23,7 +24,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         started: ``time.perf_counter()`` at the run's start.
         name: what to call the model in print and pictures, if not by its recipe.
     """
-    run.save_model(model)
+    save_model(model, run.folder / "model.keras")
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)
@@ -54,6 +55,6 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
     report.show(f"\n{name}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
-    files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
+    files = ", ".join(sorted(file.name for file in run.folder.glob("[!.]*")))
     note(f"\n{run.folder}   {duration(seconds)}\n  {files}")
     note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")

@@ -108,7 +108,7 @@ def test_a_truncated_file_is_named(extension, tmp_path, rng):
         load_image(path, 32, 32)
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg", "gif", "tiff", "bmp", "webp", "avif", "dds", "ico", "ppm", "tga"])
+@pytest.mark.parametrize("extension", ["png", "jpg", "gif", "tiff", "bmp", "webp", "avif", "jp2", "ppm"])
 def test_flipped_bytes_give_an_image_or_a_problem_and_nothing_else(extension, tmp_path, rng, capfd):
     original = saved(Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype="uint8")), tmp_path / f"x.{extension}")
     content = np.frombuffer(original.read_bytes(), "uint8")
