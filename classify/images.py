@@ -20,13 +20,14 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 STANDARD_INPUT = "-"
 
-# The formats that are read, and the bytes a pixel that Pillow and the libraries below it were seen to take at most.
-# Others, which are rare, have readers that take minutes or start programs.
-FORMATS = {"PNG": 4, "JPEG": 4, "MPO": 4, "GIF": 4, "BMP": 4, "PPM": 4}  # MPO is a JPEG with a second image behind
-FORMATS |= {"TIFF": 16, "WEBP": 16, "AVIF": 16, "JPEG2000": 20}
-UNCOMPRESSED_TIFF = 4
+# The formats that are read, and the bytes a pixel that their libraries take beside Pillow's own copy, as measured.
+# Others, which are rare, have readers that take minutes or start programs. MPO is a JPEG with a second image behind.
+FORMATS = dict.fromkeys(("PNG", "JPEG", "MPO", "GIF", "BMP", "PPM", "TIFF"), 0)
+FORMATS |= {"WEBP": 12, "AVIF": 12, "JPEG2000": 16}
+PILLOW = {"1": 1, "L": 1, "P": 1, "I;16": 2}  # bytes a pixel; 4 in every other mode
 MEMORY = 860e6  # bytes that decoding an image may take: with Python and a model that is below 1 GB
 LARGE = 2**24  # such bytes, from which on an image is read alone and reduced in strips
+STRIP = 2**20  # pixels, at most
 LONGEST_INPUT = 2**27  # bytes of standard input, which are kept in memory
 _one_large_image = threading.Lock()
 
@@ -80,29 +81,39 @@ def _standard_input():
 
 
 def _cost(image, width, height):
-    """Return how many bytes it takes to decode an opened image; a JPEG is set to be reduced while it is decoded."""
+    """Return about how many bytes it takes to decode an opened image; sets a JPEG to be reduced meanwhile."""
     if image.format not in FORMATS:
         raise UnidentifiedImageError
-    coefficients = 2 * len(image.getbands()) * image.width * image.height if "progressive" in image.info else 0
+    pixels = image.width * image.height
+    extra = FORMATS[image.format] * pixels + 8 * image.width  # PNG's reader has rows of its own
+    if "progressive" in image.info:  # two bytes a coefficient, of all of them at once
+        samples = [across * down for _, across, down, _ in image.layer]
+        extra += 2 * pixels * sum(samples) / max(samples)
+    if image.format == "TIFF":
+        tags = image.tag_v2
+        if image.tile[0].codec_name == "libtiff":  # it holds the file and a strip, and either may be all of it
+            extra += 2 * pixels * sum(tags.get(ExifTags.Base.BitsPerSample, (1,))) / 8
+        if tags.get(ExifTags.Base.Orientation, 1) != 1:  # Pillow itself makes a turned copy
+            extra += 4 * pixels
     image.draft("RGB", (2 * width, 2 * height))
-    compressed = image.format != "TIFF" or image.tile[0].codec_name == "libtiff"
-    return coefficients + image.width * image.height * (FORMATS[image.format] if compressed else UNCOMPRESSED_TIFF)
+    return extra + image.width * image.height * PILLOW.get(image.mode, 4)
 
 
 def _reduced(image, width, height):
-    """Return the centre of a large image in RGB, at least eight times the model's size where it is so large.
+    """Return the centre of a large image in RGB, at least sixteen times the model's size where it is so large.
 
     It is made strip by strip, as a converted copy of the whole would not fit into memory. The part that is kept is
     as long as the model's proportions ask for, whichever way the camera's orientation then turns it.
     """
+    image.load()  # before its size is asked: some TIFF files change it
     white = _white(image)
     side = min(image.size)
     longest = round(side * max(width, height) / min(width, height))
-    wide, high = min(image.width, longest), min(image.height, longest)
+    factor = max(1, side // (16 * max(width, height)))
+    wide, high = (min(length, longest) // factor * factor for length in image.size)
     left, top = (image.width - wide) // 2, (image.height - high) // 2
-    factor = max(1, side // (8 * max(width, height)))
-    rows = factor * max(1, 2**20 // (wide * factor))
-    reduced = Image.new("RGB", (-(-wide // factor), -(-high // factor)))
+    rows = factor * max(1, STRIP // (wide * factor))
+    reduced = Image.new("RGB", (wide // factor, high // factor))
     for first in range(0, high, rows):
         strip = image.crop((left, top + first, left + wide, top + min(first + rows, high)))
         reduced.paste(_rgb(strip, white).reduce(factor), (0, first // factor))

@@ -98,9 +98,9 @@ def side_by_side(name, answers, class_names, models, top):
     ``answers``, ``class_names`` and ``models``, the names, hold an entry a model; a fourth one begins a new row.
     """
     lines = [name]
+    columns = WIDTH // min(len(models), MODELS_A_TABLE) - 2
     for first in range(0, len(models), MODELS_A_TABLE):
         row = slice(first, first + MODELS_A_TABLE)
-        columns = WIDTH // len(models[row]) - 2
         charts = [
             [_cut(model, columns), *_chart(probabilities, classes, top, columns)]
             for model, probabilities, classes in zip(models[row], answers[row], class_names[row], strict=True)
@@ -116,7 +116,7 @@ def _chart(probabilities, class_names, top, columns):
     rows = [(class_names[i], probabilities[i]) for i in order[:top]]
     if top < len(order):
         rows.append((f"{len(order) - top} others", probabilities[order[top:]].sum()))
-    longest = min(max(len(label) for label, _ in rows), columns - 15)
+    longest = min(max(len(label) for label, _ in rows), columns - 14)  # three are left for the bar
     bar = min(BAR, columns - longest - 11)
     return [f"{_cut(label, longest):{longest}}  {100 * p:5.1f} %  {_bar(p, bar)}".rstrip() for label, p in rows]
 

@@ -55,6 +55,6 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
     report.show(f"\n{name}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
     report.show(report.per_class([metrics]))
-    files = ", ".join(sorted(file.name for file in run.folder.glob("[!.]*")))
+    files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
     note(f"\n{run.folder}   {duration(seconds)}\n  {files}")
     note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")
