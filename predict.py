@@ -2,9 +2,11 @@
 
   python predict.py image.png
   python predict.py holiday.jpg pictures/ "more/*.webp" --top 5
-  python predict.py image.png --model runs/cnn-tutorial --json
+  python predict.py image.png --model runs/cnn --model runs/inception
+  curl -s https://example.org/image.png | python predict.py - --json
 
-Any common image file of any size will do. The model is the newest finished
+Any common image file of any size will do; - is standard input, and a file whose
+name begins with a dash is written ./-name. The model is the newest finished
 CIFAR-10 run, or else the one that comes with this project; it always answers
 with one of its classes, also for a picture of something else.
 """
@@ -13,15 +15,20 @@ import json
 
 import numpy as np
 
-from classify import command, images, options, report, runs
+from classify import command, images, inference, options, report, runs
 from classify.command import Problem, note
 
 
 def parse(argv=None):
     parser = options.Parser(__doc__)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or patterns")
     parser.add_argument(
-        "--model", metavar="RUN or MODEL", help="default: the newest CIFAR-10 run, else the shipped one"
+        "images", nargs="+", metavar="IMAGE", help="image files, folders of them, patterns, or - for standard input"
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="RUN or MODEL",
+        help="give it several times to compare. Default: the newest CIFAR-10 run, else the shipped one",
     )
     parser.add_argument(
         "--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3"
@@ -32,36 +39,30 @@ def parse(argv=None):
 
 def main(argv=None):
     args = parse(argv)
-    saved = runs.find(args.model) if args.model else runs.newest_cifar10()
+    saved = [runs.find(model) for model in args.model] if args.model else [runs.newest_cifar10()]
     paths, failed = command.each(images.find_images(args.images), readable)
     if not paths:
         return 1
     if not args.model:
-        note(f"model: {saved.name} ({saved.path})")
-    command.start_keras()
-    from classify import inference
-
-    model = inference.load_model(saved.path)
-    class_names = saved.class_names(model.output_shape[-1])
-    if not saved.info:
-        note(f"{saved.path} has no run.json beside it, so its classes have no names")
-    height, width = model.input_shape[1:3]
-    name_width = max(len(str(path)) for path in paths)
-    for first in range(0, len(paths), inference.BATCH_SIZE):
-
-        def load(path):
-            return path, images.load_image(path, height, width)
-
-        loaded, any_failed = command.each(paths[first : first + inference.BATCH_SIZE], load)
-        failed |= any_failed
-        if not loaded:
-            continue
-        pixels = np.stack([image for _, image in loaded])
-        for (path, _), probabilities in zip(loaded, inference.predict(model, pixels), strict=True):
-            if args.json:
-                print(as_json(path, probabilities, class_names))
+        note(f"model: {saved[0].name} ({saved[0].path})")
+    models = [inference.open_model(found.path) for found in saved]
+    class_names = [found.class_names(model.output_shape[-1]) for found, model in zip(saved, models, strict=True)]
+    for found in saved:
+        if not found.info:
+            note(f"{found.path} has no run.json beside it, so its classes have no names")
+    names = [found.name for found in saved]
+    width = max(len(str(path)) for path in paths)
+    for batch in inference.with_bar(inference.answers(paths, models), len(paths), "predicting"):
+        for path, answer in batch:
+            if isinstance(answer, Problem):
+                note(str(answer))
+                failed = True
+            elif args.json:
+                print(as_json(path, answer, class_names, names), flush=True)
+            elif len(models) > 1:
+                print(report.side_by_side(str(path), answer, class_names, names, args.top), flush=True)
             else:
-                print(report.prediction(str(path), probabilities, class_names, args.top, name_width))
+                print(report.prediction(str(path), answer[0], class_names[0], args.top, width), flush=True)
     return 1 if failed else 0
 
 
@@ -72,15 +73,22 @@ def readable(found):
     return found
 
 
-def as_json(path, probabilities, class_names):
+def as_json(path, answer, class_names, names):
+    """Return an image's line: of one model its answer, of several a list of them under ``models``."""
+    results = [result(*of_one) for of_one in zip(answer, class_names, strict=True)]
+    if len(results) == 1:
+        return json.dumps({"image": str(path), **results[0]}, ensure_ascii=False)
+    named = [{"model": name, **found} for name, found in zip(names, results, strict=True)]
+    return json.dumps({"image": str(path), "models": named}, ensure_ascii=False)
+
+
+def result(probabilities, class_names):
     best = int(np.argmax(probabilities))
-    result = {
-        "image": str(path),
+    return {
         "class": class_names[best],
         "probability": float(probabilities[best]),
         "probabilities": {name: float(p) for name, p in zip(class_names, probabilities, strict=True)},
     }
-    return json.dumps(result, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from scipy.special import log_softmax, softmax
 
 from classify import data, inference, metrics, runs
 from classify.command import Problem
+from classify.exports import save_model
 
 HOTTEST = 100  # a temperature above which a model has nothing to say
 
@@ -115,7 +116,7 @@ def save(model, saved, found, measured):
     """
     run = runs.Run(saved.path.parent)
     made = (run.folder / "run.json").stat()
-    run.save_model(model)
+    save_model(model, run.folder / "model.keras")
     run.save_json("metrics.json", measured)
     run.save_json("run.json", saved.info | {"temperature": saved.info.get("temperature", 1.0) * found["temperature"]})
     os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # the newest run is found by it

@@ -1,18 +1,25 @@
 """A saved model: opening it and asking it for probabilities."""
 
+import contextlib
+import itertools
+import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
-import keras
 import numpy as np
 
+from classify import command, images, light
 from classify.command import Problem
-from classify.progress import bar
+from classify.precision import cores
 
 BATCH_SIZE = 50  # of InceptionV3 at 224 pixels a larger one would take gigabytes
 
 
 def load_model(path):
     """Open a ``.keras`` file that obeys the saved-model contract; raise ``Problem`` if it is none."""
+    command.start_keras()
+    import keras
+
     if not zipfile.is_zipfile(path):
         raise Problem(f"{path} is not a Keras model (a .keras file)")
     try:
@@ -28,7 +35,12 @@ def load_model(path):
     return model
 
 
-def predict(model, images, doing="predicting"):
+def open_model(path):
+    """Open a ``.keras`` file by its light copy, which starts at once, or where there is no current one by Keras."""
+    return light.find(path) or load_model(path)
+
+
+def predict(model, pixels, doing="predicting"):
     """Return class probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255.
 
     Where standard error is a terminal a bar there shows the time left, labelled with what is ``doing``, if given.
@@ -36,9 +48,69 @@ def predict(model, images, doing="predicting"):
     Raises:
         Problem: what the model returns is not probabilities.
     """
-    steps = range(0, len(images), BATCH_SIZE)
-    shown = bar(steps, doing) if doing else steps
-    rows = np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in shown])
+    starts = range(0, len(pixels), BATCH_SIZE)
+    batches = (_ask(model, pixels[first : first + BATCH_SIZE]) for first in starts)
+    return np.concatenate(list(with_bar(batches, len(pixels), doing) if doing else batches))
+
+
+def answers(paths, models):
+    """Read image files ahead in threads and ask models about them; memory does not grow with their number.
+
+    Args:
+        paths: the image files.
+        models: opened models; each gets the images in its own size.
+
+    Yields a list a batch, of (path, one row of probabilities a model) or, where a file cannot be read,
+    (path, the ``Problem``).
+    """
+    sizes = list(dict.fromkeys(model.input_shape[1:3] for model in models))
+
+    def read(path):
+        try:
+            return {size: images.load_image(path, *size) for size in sizes}
+        except Problem as problem:
+            return problem
+
+    with ThreadPoolExecutor(cores()) as readers, contextlib.ExitStack() as stack:
+        stack.callback(readers.shutdown, wait=False, cancel_futures=True)
+        batches = [paths[first : first + BATCH_SIZE] for first in range(0, len(paths), BATCH_SIZE)]
+        reading = ((batch, [readers.submit(read, path) for path in batch]) for batch in batches)
+        for (batch, futures), _ in itertools.pairwise(itertools.chain(reading, [None])):
+            read_now = [future.result() for future in futures]
+            good = [found for found in read_now if not isinstance(found, Problem)]
+            rows = []
+            if good:
+                by_size = {size: np.stack([found[size] for found in good]) for size in sizes}
+                rows = zip(*(_ask(model, by_size[model.input_shape[1:3]]) for model in models), strict=True)
+            rows = iter(rows)
+            yield [
+                (path, found if isinstance(found, Problem) else list(next(rows)))
+                for path, found in zip(batch, read_now, strict=True)
+            ]
+
+
+def with_bar(batches, total, doing):
+    """Yield from ``batches``; while the next one is made a bar shows the time left, if standard error is a terminal.
+
+    While the consumer has a batch there is no bar, so it may print.
+    """
+    if not sys.stderr.isatty() or total <= BATCH_SIZE:
+        yield from batches
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task(doing, total=total)
+        for batch in batches:
+            bar.advance(task, len(batch))
+            bar.stop()
+            yield batch
+            bar.start()
+
+
+def _ask(model, pixels):
+    rows = model.predict_on_batch(pixels)
     if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or rows.min() < 0:
         raise Problem("the model does not return probabilities: its rows do not sum to 1")
     return rows

@@ -1,12 +1,15 @@
 """Metrics as text for a terminal."""
 
+import itertools
+
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 MODELS_A_TABLE = 3
-BAR = 24  # columns of a probability of 1
+WIDTH = 80  # columns of a terminal
+BAR = 24  # columns of a probability of 1, at most
 CALIBRATION = {"loss (NLL)": "nll", "ECE": "ece", "Brier": "brier"}
 
 
@@ -66,7 +69,9 @@ def views(rows):
     for heading in ("accuracy", "with test-time augmentation"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        cells = ("{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"]))
+        cells = (
+            "{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"])
+        )
         table.add_row(row["name"], *cells)
     return table
 
@@ -168,20 +173,48 @@ def prediction(name, probabilities, class_names, top, width):
 
     ``name`` takes ``width`` columns beside the chart or, where that is more than 28, a line of its own.
     """
+    if width > 28:
+        return "\n".join([name, *(f"  {line}" for line in _chart(probabilities, class_names, top, WIDTH - 2))])
+    lines = _chart(probabilities, class_names, top, WIDTH - width - 2)
+    return "\n".join(f"{name if i == 0 else '':{width}}  {line}" for i, line in enumerate(lines))
+
+
+def side_by_side(name, answers, class_names, models, top):
+    """Return an image's name and below it the charts of several models, each under its model's name.
+
+    ``answers``, ``class_names`` and ``models``, the names, hold an entry a model; a fourth one begins a new row.
+    """
+    lines = [name]
+    columns = WIDTH // min(len(models), MODELS_A_TABLE) - 2
+    for first in range(0, len(models), MODELS_A_TABLE):
+        row = slice(first, first + MODELS_A_TABLE)
+        charts = [
+            [_cut(model, columns), *_chart(probabilities, classes, top, columns)]
+            for model, probabilities, classes in zip(models[row], answers[row], class_names[row], strict=True)
+        ]
+        for cells in itertools.zip_longest(*charts, fillvalue=""):
+            lines.append("".join(f"  {cell:{columns}}" for cell in cells).rstrip())
+    return "\n".join(lines)
+
+
+def _chart(probabilities, class_names, top, columns):
+    """Return lines of a label, a percentage and a bar, the most probable class first."""
     order = np.argsort(probabilities)[::-1]
     rows = [(class_names[i], probabilities[i]) for i in order[:top]]
     if top < len(order):
         rows.append((f"{len(order) - top} others", probabilities[order[top:]].sum()))
-    longest = max(len(label) for label, _ in rows)
-    lines = [f"{label:{longest}}  {100 * p:5.1f} %  {_bar(p)}".rstrip() for label, p in rows]
-    if width > 28:
-        return "\n".join([name, *(f"  {line}" for line in lines)])
-    return "\n".join(f"{name if i == 0 else '':{width}}  {line}" for i, line in enumerate(lines))
+    longest = min(max(len(label) for label, _ in rows), columns - 14)  # three are left for the bar
+    bar = min(BAR, columns - longest - 11)
+    return [f"{_cut(label, longest):{longest}}  {100 * p:5.1f} %  {_bar(p, bar)}".rstrip() for label, p in rows]
 
 
-def _bar(share):
+def _cut(text, columns):
+    return text if len(text) <= columns else text[: columns - 1] + "…"
+
+
+def _bar(share, columns):
     """A bar of eighths of a character."""
-    eighths = round(float(share) * BAR * 8)
+    eighths = round(float(share) * columns * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 

@@ -4,6 +4,7 @@ import time
 
 from classify import plots, report
 from classify.command import note
+from classify.exports import save_model
 from classify.inference import predict
 from classify.metrics import measure
 from classify.precision import processor
@@ -23,7 +24,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         started: ``time.perf_counter()`` at the run's start.
         name: what to call the model in print and pictures, if not by its recipe.
     """
-    run.save_model(model)
+    save_model(model, run.folder / "model.keras")
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)

@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference
+from classify import data, inference, light, runs
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,61 @@ def test_a_png_gets_the_class_and_probability_of_its_pixels(digits_run, pictures
         assert answer["class"] == str(probabilities.argmax())
         assert answer["probability"] == pytest.approx(probabilities.max(), abs=1e-4)
         assert list(answer["probabilities"].values()) == pytest.approx(probabilities.tolist(), abs=1e-4)
+
+
+@pytest.fixture
+def without_keras(tmp_path):
+    """An environment in which importing TensorFlow or Keras ends the program."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("raise SystemExit('imported')")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_with_a_light_copy_neither_tensorflow_nor_keras_is_imported(digits_run, pictures, without_keras, tmp_path):
+    arguments = (pictures[0], "--json", "--model")
+    process = script("predict.py", *arguments, digits_run.folder, cwd=tmp_path, env=without_keras)
+    assert process.returncode == 0 and process.stderr == ""
+    light = [json.loads(line) for line in process.stdout.splitlines()]
+
+    shutil.copytree(digits_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.tflite"))
+    process = script("predict.py", *arguments, "run", cwd=tmp_path)
+    assert process.returncode == 0 and process.stderr == ""
+    for one, other in zip(light, map(json.loads, process.stdout.splitlines()), strict=True):
+        assert one["class"] == other["class"]
+        assert list(one["probabilities"].values()) == pytest.approx(list(other["probabilities"].values()), abs=1e-4)
+
+
+def test_the_shipped_model_has_a_current_light_copy():
+    assert light.find(runs.SHIPPED) is not None
+
+
+def test_standard_input_and_odd_names(digits_run, pictures, tmp_path):
+    content = (pictures[0] / "digit 2.png").read_bytes()
+    names = ["-", "./-dash.png", "a b.png", "Ä 図 ж.png"]
+    for name in names[1:]:
+        (tmp_path / name).write_bytes(content)
+    arguments = (*names, "--json", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, cwd=tmp_path, input=content, text=False)
+    assert process.returncode == 0, process.stderr
+    answers = [json.loads(line) for line in process.stdout.decode().splitlines()]
+    assert [answer.pop("image") for answer in answers] == ["-", "-dash.png", *names[2:]]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_several_models_side_by_side(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 3.png", tmp_path / "x.png")
+    models = ("--model", digits_run.folder, "--model", runs.SHIPPED)
+    process = script("predict.py", "x.png", *models, cwd=tmp_path)
+    assert process.returncode == 0 and process.stderr == ""
+    first, second, *charts = process.stdout.splitlines()
+    assert first == "x.png" and second.split() == ["cnn-digits", "cnn"] and len(charts) == 4
+    process = script("predict.py", "x.png", *models, "--json", cwd=tmp_path)
+    answer = json.loads(process.stdout)
+    assert answer["image"] == "x.png" and [found["model"] for found in answer["models"]] == ["cnn-digits", "cnn"]
+    assert answer["models"][0]["class"] == charts[0].split()[0]
+    assert len(answer["models"][1]["probabilities"]) == 10
 
 
 def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):

@@ -83,6 +83,23 @@ def test_a_long_name_has_a_line_of_its_own():
     assert text.splitlines()[0] == "a/long/path.png" and len(text.splitlines()) == 3
 
 
+def test_charts_of_several_models_fit_80_columns():
+    names = ("a-very-long-class-name-of-one-data-set", *NAMES[1:])
+    answers = [np.array(row) for row in ([0.2, 0.5, 0.3], [0.98, 0.02, 0.0], [0.1, 0.2, 0.7], [1.0, 0, 0])]
+    models = ["cnn", "a-model-with-a-name-longer-than-its-column", "c", "d"]
+    for n, lines in ((2, 5), (3, 5), (4, 9)):
+        text = report.side_by_side("x.png", answers[:n], [names] * n, models[:n], top=2).splitlines()
+        assert len(text) == lines and text[0] == "x.png" and max(map(len, text)) <= 80
+    assert text[1].split()[0] == "cnn" and "…" in text[1] and text[5].split() == ["d"]
+    assert text[2].split()[:4] == ["automobile", "50.0", "%", "█▌"]
+    assert "98.0 %  ███" in text[2] and "70.0 %  ██" in text[2]
+
+
+def test_a_long_class_name_is_cut_rather_than_the_line_broken():
+    text = report.prediction("x.png", np.array([0.2, 0.8]), ("n" * 100, "m"), top=5, width=6)
+    assert max(map(len, text.splitlines())) <= 80 and "…" in text and "80.0 %  ██▍" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (492, "8 min 12 s"), (3900, "1 h 05 min")]
 )
