@@ -7,7 +7,7 @@
   python evaluate.py --json > results.json
 
 Each figure is computed by scikit-learn from the predictions for every image of
-the split.
+the split; runs/report.html shows them with pictures, in any browser.
 """
 
 import functools
@@ -55,12 +55,20 @@ def by_data(models, args):
 
 
 def measure_group(group, args):
-    """Measure models that share their data and show it; return (rows, comparisons, whether any was not measured)."""
+    """Measure models that share their data and show it; return (rows, comparisons, whether anything failed)."""
     measurement = Measurement(group, args)
     rows, failed = command.each(group, measurement)
     comparisons = measurement.compare()
     if rows and not args.json:
         show(rows, comparisons, measurement.source.title)
+    if rows:
+        file = runs.report_file(measurement.source.name, args.split)
+        try:
+            runs.write_text(file, measurement.page(rows, comparisons))
+            command.note(str(file))
+        except OSError as error:  # what was measured is worth having all the same
+            command.note(f"there is no report: {command.describe(error)}")
+            failed = True
     return rows, comparisons, failed
 
 
@@ -76,7 +84,7 @@ class Measurement:
         self.split_name = args.split
         self.share = trained.get("validation", 0.1)
         self.split = data.read_split(self.source, args.split, self.share)
-        self.predicted = []
+        self.measured = []
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
@@ -97,12 +105,13 @@ class Measurement:
         start = time.perf_counter()
         probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
-        self.predicted.append((saved.name, probabilities.argmax(axis=1)))
+        self.measured.append((saved, probabilities))
         return {
             "name": saved.name,
             "data": self.source.name,
             "split": self.split_name,
             **metrics.measure(self.split.labels, probabilities, self.source.class_names),
+            "calibration": metrics.calibration(self.split.labels, probabilities),
             "parameters": model.count_params(),
             "bytes": saved.path.stat().st_size,
             "images_per_second": round(len(self.split) / seconds, 1),
@@ -113,11 +122,18 @@ class Measurement:
         from classify import metrics
 
         labels, names = self.split.labels, self.source.class_names
-        ranked = sorted(self.predicted, key=lambda model: -(model[1] == labels).mean())
+        predicted = [(saved.name, probabilities.argmax(axis=1)) for saved, probabilities in self.measured]
+        ranked = sorted(predicted, key=lambda model: -(model[1] == labels).mean())
         return [
             {"models": [ranked[0][0], other], **metrics.compare(labels, ranked[0][1], predicted, names)}
             for other, predicted in ranked[1:]
         ]
+
+    def page(self, rows, comparisons):
+        """Return the report on all models measured, as HTML."""
+        from classify import page
+
+        return page.render(self.source, self.split_name, self.split, rows, comparisons, self.measured)
 
 
 def show(rows, comparisons, title):

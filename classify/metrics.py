@@ -1,5 +1,7 @@
 """Numbers from (labels, probabilities)."""
 
+import itertools
+
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
@@ -82,4 +84,40 @@ def compare(labels, predicted, other, class_names):
         "only_first_right": gains,
         "only_second_right": losses,
         "recall": {name: float(right[of].mean() - other_right[of].mean()) for name, of in classes if of.any()},
+    }
+
+
+def calibration(labels, probabilities, bins=15):
+    """Return how far a model's confidence, the probability of its answer, can be believed.
+
+    Args:
+        labels: true classes, whole numbers of shape (N,).
+        probabilities: softmax rows of shape (N, classes).
+        bins: how many bins of equal width confidence is sorted into; each holds its upper edge.
+
+    ``ece`` is the expected calibration error, the mean over images of the distance between confidence and accuracy
+    within their bin: Guo et al. (2017), arXiv:1706.04599. ``brier`` is the mean squared distance between
+    probabilities and the truth, summed over classes, 0 to 2: Brier (1950), Monthly Weather Review 78, 1-3. ``nll``
+    is the mean cross-entropy in nats. ``confidence`` and ``accuracy`` of a bin without images are None.
+    """
+    probabilities = np.asarray(probabilities, "float64")
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 within 1e-7 only
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    edges = list(itertools.pairwise(np.linspace(0, 1, bins + 1)))
+    of_bin = [np.flatnonzero((confidence > low) & (confidence <= high)) for low, high in edges]
+    truth = np.eye(probabilities.shape[1])[labels]
+    return {
+        "nll": float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1]))),
+        "ece": float(sum(abs(right[rows].sum() - confidence[rows].sum()) for rows in of_bin) / len(labels)),
+        "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        "bins": [
+            {
+                "low": float(low),
+                "high": float(high),
+                "confidence": float(confidence[rows].mean()) if len(rows) else None,
+                "accuracy": float(right[rows].mean()) if len(rows) else None,
+                "count": len(rows),
+            }
+            for (low, high), rows in zip(edges, of_bin, strict=True)
+        ],
     }
