@@ -41,7 +41,7 @@ def parse(argv=None):
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
     if args.calibrate and (args.data or args.split != "test"):
-        parser.error("--calibrate uses the data that each run was trained on: leave out --data and --split")
+        parser.error("--calibrate takes neither --data nor --split: each run has its own")
     return args
 
 

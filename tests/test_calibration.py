@@ -187,7 +187,7 @@ def test_a_second_call_starts_from_the_first(folder):
     assert process.returncode == 1
     reasons = process.stderr.splitlines()
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
-    assert all("is not the model.keras of a run" in reason for reason in reasons[1:])
+    assert all("only a run's model.keras" in reason for reason in reasons[1:])
     lines = process.stdout.splitlines()
     assert lines[0] == "sure: temperature 2.000, now built into its model.keras" and max(map(len, lines)) <= 80
     second = json.loads((folder / "runs/sure/run.json").read_text())["temperature"]
@@ -218,4 +218,4 @@ def test_a_model_without_a_last_dense_layer_is_left_as_it_is(folder):
 def test_calibrate_takes_no_other_data(tmp_path):
     for options in (["--data", "digits"], ["--split", "validation"]):
         process = script("evaluate.py", "--calibrate", *options, cwd=tmp_path)
-        assert process.returncode == 2 and "leave out --data and --split" in process.stderr
+        assert process.returncode == 2 and "takes neither --data nor --split" in process.stderr
