@@ -31,10 +31,10 @@ RECIPES = {
         "augment": True,
     },
     "record": {
-        "epochs": 8,
+        "epochs": 10,
         "batch_size": 250,
         "optimizer": "muon",
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "schedule": "linear",
         "dropout": 0.0,
         "weight_decay": 0.0,
