@@ -3,17 +3,19 @@
   python predict.py image.png
   python predict.py holiday.jpg pictures/ "more/*.webp" --top 5
   python predict.py image.png --model runs/cnn-tutorial --json
+  python predict.py image.png --explain
 
 Any common image file of any size will do. The model is the newest finished
-CIFAR-10 run, or else the one that comes with this project; it always answers
-with one of its classes, also for a picture of something else.
+CIFAR-10 run, or else the one that comes with this project. Where it is less
+sure than of 95 % of the validation images it says so: the picture may show
+another thing than its classes. It does not notice that of every such picture.
 """
 
 import json
 
 import numpy as np
 
-from classify import command, images, options, report, runs
+from classify import command, images, options, outsiders, report, runs
 from classify.command import Problem, note
 
 
@@ -26,6 +28,13 @@ def parse(argv=None):
     parser.add_argument(
         "--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3"
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="write IMAGE.explained.png beside each image: what in it speaks for its class (Grad-CAM)",
+    )
+    parser.add_argument("--explain-to", metavar="FOLDER", help="write the explanations there instead")
+    parser.add_argument("--explain-class", metavar="CLASS", help="explain this class, not the most probable one")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, with all classes")
     return parser.parse_args(argv)
 
@@ -45,6 +54,11 @@ def main(argv=None):
     class_names = saved.class_names(model.output_shape[-1])
     if not saved.info:
         note(f"{saved.path} has no run.json beside it, so its classes have no names")
+    explanations = None
+    if args.explain or args.explain_to or args.explain_class:
+        from classify.explain import Explanations
+
+        explanations = Explanations(model, class_names, args.explain_class, args.explain_to)
     height, width = model.input_shape[1:3]
     name_width = max(len(str(path)) for path in paths)
     for first in range(0, len(paths), inference.BATCH_SIZE):
@@ -57,11 +71,18 @@ def main(argv=None):
         if not loaded:
             continue
         pixels = np.stack([image for _, image in loaded])
-        for (path, _), probabilities in zip(loaded, inference.predict(model, pixels), strict=True):
+        rows = inference.predict(model, pixels)
+        unsure = outsiders.unsure(rows, saved.info.get("unsure"))
+        for (path, _), probabilities, doubt in zip(loaded, rows, unsure, strict=True):
             if args.json:
-                print(as_json(path, probabilities, class_names))
+                print(as_json(path, probabilities, class_names, doubt))
+            elif doubt:
+                print(report.unsure(str(path), probabilities, class_names, name_width))
             else:
                 print(report.prediction(str(path), probabilities, class_names, args.top, name_width))
+        if explanations:
+            _, any_failed = command.each(zip(loaded, rows, strict=True), explanations.write)
+            failed |= any_failed
     return 1 if failed else 0
 
 
@@ -72,12 +93,13 @@ def readable(found):
     return found
 
 
-def as_json(path, probabilities, class_names):
+def as_json(path, probabilities, class_names, unsure):
     best = int(np.argmax(probabilities))
     result = {
         "image": str(path),
         "class": class_names[best],
         "probability": float(probabilities[best]),
+        "unsure": unsure,
         "probabilities": {name: float(p) for name, p in zip(class_names, probabilities, strict=True)},
     }
     return json.dumps(result, ensure_ascii=False)

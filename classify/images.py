@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from classify.command import Problem, describe
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it comments on odd files
+LANCZOS = Image.Resampling.LANCZOS
+EXPLAINED = ".explained.png"  # how the names of predict.py's own pictures end; a folder's are not classified
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
@@ -23,13 +25,36 @@ def load_image(path, height, width):
     Raises:
         Problem: the file is missing, is no image, is damaged, or has more than Pillow's limit of 179 megapixels.
     """
+
+    def model_sees(image):
+        return np.asarray(_rgb(image).crop(_centre(*image.size, height, width)).resize((width, height), LANCZOS))
+
+    return _read(path, (2 * width, 2 * height), model_sees)
+
+
+def load_picture(path, longest, height, width):
+    """Return an image file as a person sees it, and where in it is what ``load_image`` cuts out.
+
+    The picture is uint8 of shape (rows, columns, 3), reduced to at most ``longest`` a side; the place is (left, top,
+    right, bottom) in its pixels. Raises what ``load_image`` raises.
+    """
+
+    def person_sees(image):
+        picture = _rgb(image)
+        picture.thumbnail((longest, longest), LANCZOS)
+        return np.asarray(picture), _centre(*picture.size, height, width)
+
+    return _read(path, (longest, longest), person_sees)
+
+
+def _read(path, enough, use):
+    """Return ``use(image)`` of an upright Pillow image; one of a size that is ``enough`` will do."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns from half of its limit on
             with Image.open(path) as image:
-                image.draft("RGB", (2 * width, 2 * height))  # a JPEG is reduced while it is decoded
-                image = _centre(_rgb(ImageOps.exif_transpose(image)), width, height)
-                return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+                image.draft("RGB", enough)  # a JPEG is reduced while it is decoded
+                return use(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise Problem(f"{path}: cannot be read as an image") from error
     except Image.DecompressionBombError as error:
@@ -41,12 +66,12 @@ def load_image(path, height, width):
         raise Problem(f"{path}: is damaged or of an unknown kind") from error
 
 
-def _centre(image, width, height):
-    """Cut out the largest centred part of the proportions width : height."""
-    scale = min(image.width / width, image.height / height)
+def _centre(columns, rows, height, width):
+    """Return (left, top, right, bottom) of the largest centred part of the proportions width : height."""
+    scale = min(columns / width, rows / height)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (image.width - wide) // 2, (image.height - high) // 2
-    return image.crop((left, top, left + wide, top + high))
+    left, top = (columns - wide) // 2, (rows - high) // 2
+    return left, top, left + wide, top + high
 
 
 def _rgb(image):
@@ -66,6 +91,10 @@ def _grey_to_rgb(image):
     return Image.fromarray(np.rint(np.clip(values * scale, 0, 255)).astype("uint8")).convert("RGB")
 
 
+def _is_picture(file):
+    return file.suffix.lower() in EXTENSIONS and not file.name.endswith(EXPLAINED)
+
+
 def find_images(names):
     """Return the image paths that files, folders (their images, sorted, not those below) and globs name.
 
@@ -76,7 +105,7 @@ def find_images(names):
         path = Path(name)
         try:
             if path.is_dir():
-                images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+                images = sorted(file for file in path.iterdir() if _is_picture(file))
                 found += images or [Problem(f"{name}: has no images in it")]
             elif path.exists():
                 found.append(path)

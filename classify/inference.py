@@ -41,8 +41,9 @@ def predict(model, images, doing="predicting"):
     steps = track(
         range(0, len(images), BATCH_SIZE), doing, console=console, transient=True, disable=not console.is_terminal
     )
-    rows = np.concatenate([model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in steps])
-    if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or rows.min() < 0:
+    batches = [model.predict_on_batch(images[first : first + BATCH_SIZE]) for first in steps]
+    rows = np.concatenate(batches or [np.empty((0, model.output_shape[-1]), "float32")])
+    if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or (rows < 0).any():
         raise Problem("the model does not return probabilities: its rows do not sum to 1")
     return rows
 

@@ -1,8 +1,10 @@
 """Pictures from a run's numbers."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
 
 TRAIN, VALIDATION = "#8c9bb0", "#c2410c"
 
@@ -57,4 +59,29 @@ def confusion(metrics, title):
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "0.2")
     bar = figure.colorbar(picture, label="share of the true class", shrink=0.8)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+def explanation(picture, place, strengths, title):
+    """Return a figure of a picture beside itself under a map of what speaks for a class.
+
+    Args:
+        picture: RGB, uint8 of shape (rows, columns, 3).
+        place: the (left, top, right, bottom) that the model was shown; the rest is drawn dark.
+        strengths: of shape (rows, columns) of any size, 0 or larger; the largest is drawn brightest.
+        title: what the map is of.
+    """
+    left, top, right, bottom = place
+    heat = Image.fromarray((strengths / max(strengths.max(), 1e-9)).astype("float32"))
+    heat = np.clip(heat.resize((right - left, bottom - top), Image.Resampling.BICUBIC), 0, 1)[..., None]
+    overlay = picture / 255 * 0.3
+    colour = colormaps["inferno"](heat[..., 0])[..., :3]
+    shown = picture[top:bottom, left:right] / 255
+    overlay[top:bottom, left:right] = shown * (1 - 0.75 * heat) + colour * 0.75 * heat
+    tall = 4.2 * picture.shape[0] / picture.shape[1]
+    figure = Figure(figsize=(8.8, min(max(tall, 1), 12) + 0.5), layout="constrained", dpi=120)
+    for axes, image in zip(figure.subplots(1, 2), (picture, overlay), strict=True):
+        axes.imshow(image)
+        axes.set_axis_off()
+    figure.suptitle(title)
     return figure

@@ -42,6 +42,19 @@ def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
     assert lines[0].startswith("x.png  ") and "█" in lines[0] and "8 others" in lines[2]
 
 
+def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 0.png", tmp_path / "digit.png")
+    Image.effect_noise((32, 32), 90).save(tmp_path / "noise.png")
+    arguments = ("digit.png", "noise.png", "--model", digits_run.folder)
+    lines = script("predict.py", *arguments, cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == 5 and lines[0].startswith("digit.png  ") and "█" in lines[0]
+    assert (
+        lines[4].startswith("noise.png  not sure: perhaps none of the 10 classes (best guess ") and len(lines[4]) <= 80
+    )
+    answers = script("predict.py", *arguments, "--json", cwd=tmp_path).stdout.splitlines()
+    assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
+
+
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
     shutil.copy(pictures[0] / "digit 1.png", tmp_path / "good.png")
     (tmp_path / "empty.png").touch()
@@ -70,7 +83,8 @@ def test_a_model_that_is_none(model, pictures, tmp_path):
 def test_a_model_without_a_description_gets_numbered_classes(digits_run, pictures, tmp_path):
     shutil.copy(digits_run.folder / "model.keras", tmp_path / "bare.keras")
     process = script("predict.py", pictures[0] / "digit 0.png", "--model", "bare.keras", "--json", cwd=tmp_path)
-    assert json.loads(process.stdout)["class"].startswith("class ")
+    answer = json.loads(process.stdout)
+    assert answer["class"].startswith("class ") and answer["unsure"] is None
     assert "bare.keras has no run.json beside it" in process.stderr
 
 
