@@ -10,7 +10,7 @@ from PIL import Image
 from classify import images, plots, runs
 from classify.command import Problem, describe, note
 
-LONGEST = 600  # pixels of a side of the picture in an explanation
+SIZE = 480  # pixels of the longer side of the picture in an explanation, about
 SOFTWARE = "predict.py --explain"  # by which a file of ours is known, so that no other is overwritten
 
 
@@ -92,7 +92,9 @@ class Explanations:
             hint = f"did you mean {close[0]}?" if close else f"the classes are {', '.join(class_names)}"
             raise Problem(f"--explain-class: there is no class {named}; {hint}", status=2)
         self.explainer = Explainer(model)
-        self.shape = model.input_shape[1:3]
+        height, width = model.input_shape[1:3]
+        larger = max(1, SIZE // max(height, width))
+        self.size = height * larger, width * larger
         self.class_names, self.named, self.folder = class_names, named, folder
         self.written = set()
 
@@ -108,17 +110,17 @@ class Explanations:
         (path, pixels), probabilities = answered
         chosen = self.class_names.index(self.named) if self.named else int(np.argmax(probabilities))
         strengths = self.explainer.maps(pixels[None], [chosen])[0]
-        name = f"{self.class_names[chosen]}, {100 * probabilities[chosen]:.0f} %"
+        name = f"{self.class_names[chosen]}, {100 * probabilities[chosen]:.1f} %"
         title = f"what speaks for {name}" if strengths.any() else f"nothing speaks for {name}"
-        picture, place = images.load_picture(path, LONGEST, *self.shape)
-        target = self._target(path)
+        picture = images.load_image(path, *self.size)
         try:
+            target = self._target(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with runs.whole(target) as beside:
-                figure = plots.explanation(picture, place, strengths, title)
+                figure = plots.explanation(picture, strengths, title)
                 figure.savefig(beside, format="png", metadata={"Software": SOFTWARE})
         except OSError as error:
-            raise Problem(describe(error)) from error
+            raise Problem(f"{path}: its explanation cannot be written ({describe(error)})") from error
         note(f"{path}: explained in {target}")
         return target
 
@@ -129,7 +131,7 @@ class Explanations:
             target = folder / f"{path.name}-{number}{images.EXPLAINED}"
             number += 1
         if target.exists() and not _is_ours(target):
-            raise Problem(f"{target}: is there already, and is no explanation; pass --explain-to another folder")
+            raise Problem(f"{path}: {target} is there and is no explanation of ours; pass --explain-to FOLDER")
         self.written.add(target)
         return target
 

@@ -11,8 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from classify.command import Problem, describe
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it comments on odd files
-LANCZOS = Image.Resampling.LANCZOS
-EXPLAINED = ".explained.png"  # how the names of predict.py's own pictures end; a folder's are not classified
+EXPLAINED = ".explained.png"  # how the names of predict.py's own pictures end
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
@@ -25,36 +24,13 @@ def load_image(path, height, width):
     Raises:
         Problem: the file is missing, is no image, is damaged, or has more than Pillow's limit of 179 megapixels.
     """
-
-    def model_sees(image):
-        return np.asarray(_rgb(image).crop(_centre(*image.size, height, width)).resize((width, height), LANCZOS))
-
-    return _read(path, (2 * width, 2 * height), model_sees)
-
-
-def load_picture(path, longest, height, width):
-    """Return an image file as a person sees it, and where in it is what ``load_image`` cuts out.
-
-    The picture is uint8 of shape (rows, columns, 3), reduced to at most ``longest`` a side; the place is (left, top,
-    right, bottom) in its pixels. Raises what ``load_image`` raises.
-    """
-
-    def person_sees(image):
-        picture = _rgb(image)
-        picture.thumbnail((longest, longest), LANCZOS)
-        return np.asarray(picture), _centre(*picture.size, height, width)
-
-    return _read(path, (longest, longest), person_sees)
-
-
-def _read(path, enough, use):
-    """Return ``use(image)`` of an upright Pillow image; one of a size that is ``enough`` will do."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns from half of its limit on
             with Image.open(path) as image:
-                image.draft("RGB", enough)  # a JPEG is reduced while it is decoded
-                return use(ImageOps.exif_transpose(image))
+                image.draft("RGB", (2 * width, 2 * height))  # a JPEG is reduced while it is decoded
+                image = _centre(_rgb(ImageOps.exif_transpose(image)), width, height)
+                return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
     except UnidentifiedImageError as error:
         raise Problem(f"{path}: cannot be read as an image") from error
     except Image.DecompressionBombError as error:
@@ -66,12 +42,12 @@ def _read(path, enough, use):
         raise Problem(f"{path}: is damaged or of an unknown kind") from error
 
 
-def _centre(columns, rows, height, width):
-    """Return (left, top, right, bottom) of the largest centred part of the proportions width : height."""
-    scale = min(columns / width, rows / height)
+def _centre(image, width, height):
+    """Cut out the largest centred part of the proportions width : height."""
+    scale = min(image.width / width, image.height / height)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (columns - wide) // 2, (rows - high) // 2
-    return left, top, left + wide, top + high
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
 
 
 def _rgb(image):
@@ -88,15 +64,18 @@ def _grey_to_rgb(image):
     """16-bit and floating-point grey; Pillow's own conversion to 8 bits clips instead of scaling."""
     values = np.asarray(image, "float64")
     scale = 1 if image.mode == "F" and values.max() > 1 else 255 if image.mode == "F" else 1 / 257
-    return Image.fromarray(np.rint(np.clip(values * scale, 0, 255)).astype("uint8")).convert("RGB")
+    values = np.nan_to_num(values * scale)
+    return Image.fromarray(np.rint(np.clip(values, 0, 255)).astype("uint8")).convert("RGB")
 
 
-def _is_picture(file):
-    return file.suffix.lower() in EXTENSIONS and not file.name.endswith(EXPLAINED)
+def _is_ours(path):
+    return path.name.endswith(EXPLAINED)
 
 
 def find_images(names):
     """Return the image paths that files, folders (their images, sorted, not those below) and globs name.
+
+    Among the matches of a folder or pattern the explanations that predict.py wrote do not count.
 
     A name that stands for nothing, a folder or pattern without an image too, is a ``Problem`` in the list.
     """
@@ -105,12 +84,14 @@ def find_images(names):
         path = Path(name)
         try:
             if path.is_dir():
-                images = sorted(file for file in path.iterdir() if _is_picture(file))
+                images = sorted(
+                    file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and not _is_ours(file)
+                )
                 found += images or [Problem(f"{name}: has no images in it")]
             elif path.exists():
                 found.append(path)
             elif glob.has_magic(name):
-                images = sorted(Path(match) for match in glob.glob(name, recursive=True))
+                images = sorted(path for path in map(Path, glob.glob(name, recursive=True)) if not _is_ours(path))
                 found += images or [Problem(f"{name}: matches no file")]
             else:
                 found.append(Problem(f"{name}: no such file"))

@@ -62,24 +62,20 @@ def confusion(metrics, title):
     return figure
 
 
-def explanation(picture, place, strengths, title):
+def explanation(picture, strengths, title):
     """Return a figure of a picture beside itself under a map of what speaks for a class.
 
     Args:
         picture: RGB, uint8 of shape (rows, columns, 3).
-        place: the (left, top, right, bottom) that the model was shown; the rest is drawn dark.
-        strengths: of shape (rows, columns) of any size, 0 or larger; the largest is drawn brightest.
+        strengths: of shape (rows, columns), fewer ones; 0 or larger. The largest is drawn brightest.
         title: what the map is of.
     """
-    left, top, right, bottom = place
+    rows, columns, _ = picture.shape
     heat = Image.fromarray((strengths / max(strengths.max(), 1e-9)).astype("float32"))
-    heat = np.clip(heat.resize((right - left, bottom - top), Image.Resampling.BICUBIC), 0, 1)[..., None]
-    overlay = picture / 255 * 0.3
-    colour = colormaps["inferno"](heat[..., 0])[..., :3]
-    shown = picture[top:bottom, left:right] / 255
-    overlay[top:bottom, left:right] = shown * (1 - 0.75 * heat) + colour * 0.75 * heat
-    tall = 4.2 * picture.shape[0] / picture.shape[1]
-    figure = Figure(figsize=(8.8, min(max(tall, 1), 12) + 0.5), layout="constrained", dpi=120)
+    heat = np.clip(heat.resize((columns, rows), Image.Resampling.BICUBIC), 0, 1)
+    opacity = 0.75 * heat[..., None]
+    overlay = picture / 255 * (1 - opacity) + colormaps["inferno"](heat)[..., :3] * opacity
+    figure = Figure(figsize=(8.2, 4 * rows / columns + 0.4), layout="constrained", dpi=120)
     for axes, image in zip(figure.subplots(1, 2), (picture, overlay), strict=True):
         axes.imshow(image)
         axes.set_axis_off()

@@ -97,7 +97,7 @@ def prediction(name, probabilities, class_names, top, width):
 def unsure(name, probabilities, class_names, width):
     """Return the line of an image of which a model is unsure; two where ``name`` leaves too little room for it."""
     best = np.argmax(probabilities)
-    guess = f"best guess {class_names[best]}, {100 * probabilities[best]:.0f} %"
+    guess = f"best guess {class_names[best]}, {100 * probabilities[best]:.1f} %"
     text = f"not sure: perhaps none of the {len(class_names)} classes ({guess})"
     return f"{name:{width}}  {text}" if width + 2 + len(text) <= 80 else f"{name}\n  {text}"
 

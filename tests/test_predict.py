@@ -55,6 +55,17 @@ def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pict
     assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
 
 
+def test_an_explanation_of_each_image_is_written_and_a_wrong_class_is_one_line(digits_run, pictures, tmp_path):
+    arguments = (pictures[0] / "digit 0.png", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, "--explain-to", "why", cwd=tmp_path)
+    explained = tmp_path / "why" / "digit 0.png.explained.png"
+    assert process.returncode == 0 and "explained in why/digit 0.png.explained.png\n" in process.stderr
+    assert min(Image.open(explained).size) > 300
+    process = script("predict.py", *arguments, "--explain-class", "11", cwd=tmp_path)
+    assert process.returncode == 2 and process.stdout == ""
+    assert process.stderr == "predict.py: --explain-class: there is no class 11; did you mean 1?\n"
+
+
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
     shutil.copy(pictures[0] / "digit 1.png", tmp_path / "good.png")
     (tmp_path / "empty.png").touch()

@@ -82,6 +82,6 @@ def test_a_verdict_in_plain_words():
 
 def test_an_unsure_answer_is_one_line_of_80_columns_or_two():
     line = report.unsure("banana.png", np.array([0.1, 0.41, 0.49]), NAMES, 12)
-    assert line == "banana.png    not sure: perhaps none of the 3 classes (best guess bird, 49 %)"
+    assert line == "banana.png    not sure: perhaps none of the 3 classes (best guess bird, 49.0 %)"
     name, text = report.unsure("x" * 30, np.array([0.1, 0.41, 0.49]), NAMES, 30).splitlines()
-    assert name == "x" * 30 and text == "  not sure: perhaps none of the 3 classes (best guess bird, 49 %)"
+    assert name == "x" * 30 and text == "  not sure: perhaps none of the 3 classes (best guess bird, 49.0 %)"
