@@ -68,10 +68,6 @@ def _grey_to_rgb(image):
     return Image.fromarray(np.rint(np.clip(values, 0, 255)).astype("uint8")).convert("RGB")
 
 
-def _is_ours(path):
-    return path.name.endswith(EXPLAINED)
-
-
 def find_images(names):
     """Return the image paths that files, folders (their images, sorted, not those below) and globs name.
 
@@ -84,14 +80,15 @@ def find_images(names):
         path = Path(name)
         try:
             if path.is_dir():
-                images = sorted(
-                    file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and not _is_ours(file)
-                )
+                images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+                images = [file for file in images if not file.name.endswith(EXPLAINED)]
                 found += images or [Problem(f"{name}: has no images in it")]
             elif path.exists():
                 found.append(path)
             elif glob.has_magic(name):
-                images = sorted(path for path in map(Path, glob.glob(name, recursive=True)) if not _is_ours(path))
+                images = sorted(
+                    Path(match) for match in glob.glob(name, recursive=True) if not match.endswith(EXPLAINED)
+                )
                 found += images or [Problem(f"{name}: matches no file")]
             else:
                 found.append(Problem(f"{name}: no such file"))
