@@ -4,10 +4,13 @@
   python evaluate.py cnn cnn-tutorial     two runs, by name or folder
   python evaluate.py model.keras --data cifar10
   python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
+  python evaluate.py cnn --calibrate      make its percentages trustworthy
+  python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
-Each figure is computed by scikit-learn from the predictions for every image of
-the split.
+Each figure comes from the predictions for every image of the split, with its
+95 % interval below it; between two models, whether the difference is real.
+docs/evaluate.schema.json describes the JSON.
 """
 
 import functools
@@ -24,9 +27,22 @@ def parse(argv=None):
     parser.add_argument(
         "--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test"
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="first fit a temperature on each run's validation images and build it into its model.keras",
+    )
+    parser.add_argument(
+        "--tta", action="store_true", help="measure with test-time augmentation too: views mirrored and shifted"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
+    parser.add_argument("--robust-images", type=options.whole_number(1), metavar="N", help="on so many. Default: 1000")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.calibrate and (args.data or args.split != "test"):
+        parser.error("--calibrate uses the data that each run was trained on: leave out --data and --split")
+    return args
 
 
 def main(argv=None):
@@ -68,19 +84,21 @@ class Measurement:
     """Measures models on a split that is read once."""
 
     def __init__(self, group, args):
-        from classify import data
+        from classify import data, robustness
 
         trained = next((model.options for model in group if model.data), {})
         option = args.data or trained.get("data") or next(model.data for model in group if model.data)
         self.source = data.find(option, args.data_dir or trained.get("data_dir"))
-        self.split_name = args.split
+        self.split_name, self.calibrate, self.tta = args.split, args.calibrate, args.tta
         self.share = trained.get("validation", 0.1)
         self.split = data.read_split(self.source, args.split, self.share)
+        robust = args.robust or args.robust_images
+        self.sample = robustness.sample(self.split, args.robust_images or 1000) if robust else None
         self.predicted = []
 
     def __call__(self, saved):
         """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
-        from classify import inference, metrics
+        from classify import calibration, inference, metrics, robustness
 
         if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
             raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
@@ -92,21 +110,37 @@ class Measurement:
             raise Problem(f"{saved.name} knows other classes than {self.source.title}")
         if model.input_shape[1:] != self.split.images.shape[1:]:
             raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
+        calibrated = calibration.calibrate(model, saved, self.source) if self.calibrate else None
         last = len(self.split) % inference.BATCH_SIZE  # the size of the last batch: both sizes are compiled first
         inference.predict(model, self.split.images[: inference.BATCH_SIZE + last])
         start = time.perf_counter()
         probabilities = inference.predict(model, self.split.images, saved.name)
         seconds = time.perf_counter() - start
         self.predicted.append((saved.name, probabilities.argmax(axis=1)))
+        measured = {"data": self.source.name, "split": self.split_name}
+        measured |= metrics.measure(self.split.labels, probabilities, self.source.class_names)
+        if calibrated:
+            calibration.save(model, saved, calibrated, measured)
         return {
             "name": saved.name,
-            "data": self.source.name,
-            "split": self.split_name,
-            **metrics.measure(self.split.labels, probabilities, self.source.class_names),
+            **measured,
+            "calibration": metrics.calibration(self.split.labels, probabilities),
+            **({"calibrated": calibrated} if calibrated else {}),
+            **({"tta": self.averaged(model, saved.name)} if self.tta else {}),
             "parameters": model.count_params(),
             "bytes": saved.path.stat().st_size,
             "images_per_second": round(len(self.split) / seconds, 1),
+            **({"robustness": robustness.measure(model, self.sample, saved.name)} if self.sample else {}),
         }
+
+    def averaged(self, model, name):
+        """Return the accuracy with test-time augmentation, with its interval."""
+        from classify import inference, metrics, views
+
+        predict = functools.partial(inference.predict, model, doing=f"{name}, views")
+        probabilities = views.average(predict, self.split.images, self.source.mirrored)
+        right, n = int((probabilities.argmax(axis=1) == self.split.labels).sum()), len(self.split)
+        return {"accuracy": right / n, "accuracy_interval": metrics.wilson_interval(right, n)}
 
     def compare(self):
         """Return the most accurate model's comparison with each other one."""
@@ -121,13 +155,20 @@ class Measurement:
 
 
 def show(rows, comparisons, title):
-    """Print one data set's table, one row a model, what the difference is worth, and the tables a class."""
+    """Print what calibration did, one data set's tables of all models, what each difference is worth, the classes."""
+    for row in rows:
+        if "calibrated" in row:
+            report.show(*report.calibrated(row), "")
     split, n = rows[0]["split"], rows[0]["n"]
-    report.show(f"{title} {split}, {n:,} images\n", report.comparison(rows), "")
+    report.show(f"{title} {split}, {n:,} images; below each figure its 95 % interval\n", report.comparison(rows), "")
+    if "tta" in rows[0]:
+        report.show(report.views(rows), "")
+    report.show(report.confidence_and_cost(rows), "")
     for comparison in comparisons:
         report.show(report.verdict(comparison), "")
-    for first in range(0, len(rows), report.MODELS_A_TABLE):
-        report.show(report.per_class(rows[first : first + report.MODELS_A_TABLE]), "")
+    for table in (report.per_class, report.robustness) if "robustness" in rows[0] else (report.per_class,):
+        for first in range(0, len(rows), report.MODELS_A_TABLE):
+            report.show(table(rows[first : first + report.MODELS_A_TABLE]), "")
 
 
 if __name__ == "__main__":

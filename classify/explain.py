@@ -126,9 +126,10 @@ class Explanations:
 
     def _target(self, path):
         folder = path.parent if self.folder is None else Path(self.folder)
-        target, number = folder / (path.name + images.EXPLAINED), 2
+        name = "stdin" if str(path) == images.STANDARD_INPUT else path.name
+        target, number = folder / (name + images.EXPLAINED), 2
         while target in self.written:  # images of the same name from several folders
-            target = folder / f"{path.name}-{number}{images.EXPLAINED}"
+            target = folder / f"{name}-{number}{images.EXPLAINED}"
             number += 1
         if target.exists() and not _is_ours(target):
             raise Problem(f"{path}: {target} is there and is no explanation of ours; pass --explain-to FOLDER")

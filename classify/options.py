@@ -77,13 +77,14 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
     )
 
 
-def add_training(parser, recipes, augment):
+def add_training(parser, recipes, augment, optimizers=OPTIMIZERS):
     """Add the options of a training run; those left out get the recipe's own value.
 
     Args:
         parser: the ``Parser``.
         recipes: a dictionary of option values a recipe, for the help text.
         augment: what ``--augment`` does.
+        optimizers: the names to choose from.
     """
 
     def default(option, none=""):
@@ -95,10 +96,9 @@ def add_training(parser, recipes, augment):
     add = parser.add_argument
     add(
         "--optimizer",
-        choices=OPTIMIZERS,
-        default="adam",
+        choices=optimizers,
         metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}. Default: adam",
+        help=f"{', '.join(optimizers)}. {default('optimizer', 'adam')}",
     )
     add(
         "--learning-rate",

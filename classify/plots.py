@@ -3,10 +3,11 @@
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from PIL import Image
 
 TRAIN, VALIDATION = "#8c9bb0", "#c2410c"
+CHOICES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, for every eye
 
 
 def curves(history, kept_epoch, title):
@@ -59,6 +60,44 @@ def confusion(metrics, title):
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "0.2")
     bar = figure.colorbar(picture, label="share of the true class", shrink=0.8)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+def study(results, title):
+    """Return a figure of a study: accuracies a seed, learning curves, and accuracy by learning rate.
+
+    Args:
+        results: a dictionary a choice, best first: ``accuracies``, one a seed; ``curves``, accuracies by epoch, one
+            list a seed; ``rate``, the learning rate of these; ``rates``, accuracy by learning rate with one seed.
+        title: what was trained on what.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=120)
+    figure.suptitle(title)
+    seeds, curves, rates = figure.subplots(1, 3)
+    for i, (choice, result) in enumerate(results.items()):
+        style = {"color": CHOICES[i % len(CHOICES)], "label": choice}
+        seeds.plot(result["accuracies"], [i] * len(result["accuracies"]), "o", alpha=0.5, **style)
+        seeds.plot(np.mean(result["accuracies"]), i, "|", markersize=22, markeredgewidth=2, **style)
+        mean = np.mean(result["curves"], axis=0)
+        curves.plot(range(1, len(mean) + 1), mean, "o-", markersize=3, **style)
+        rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
+        rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)
+    seeds.set_yticks(range(len(results)), results)
+    seeds.margins(y=0.1)
+    seeds.invert_yaxis()
+    seeds.set_xlabel("validation accuracy: a dot a seed, their mean")
+    curves.set(xlabel="epoch", ylabel="validation accuracy, mean")
+    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rates.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, one seed")
+    rates.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    rates.xaxis.set_major_formatter("{x:g}")
+    rates.xaxis.set_minor_locator(NullLocator())
+    rates.tick_params(axis="x", rotation=45)
+    for axis in (seeds.xaxis, curves.yaxis, rates.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for axes in (seeds, curves, rates):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

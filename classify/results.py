@@ -4,6 +4,7 @@ import time
 
 from classify import outsiders, plots, report
 from classify.command import note
+from classify.exports import save_model
 from classify.inference import predict
 from classify.metrics import measure
 from classify.precision import processor
@@ -24,7 +25,7 @@ def conclude(run, model, data, outcome, args, precision, started, held_out, name
         held_out: ``model``'s probabilities for the validation images, of shape (N, classes); N may be 0.
         name: what to call the model in print and pictures, if not by its recipe.
     """
-    run.save_model(model)
+    save_model(model, run.folder / "model.keras")
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)

@@ -39,7 +39,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(digits_run
 
 
 def test_the_run_folder_is_complete(digits_run):
-    names = {"model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
+    names = {"model.keras", "model.tflite", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
     assert {file.name for file in digits_run.folder.iterdir()} == names
     for name in ("curves.png", "confusion.png"):
         assert min(Image.open(digits_run.folder / name).size) > 300
