@@ -10,12 +10,12 @@
 
 Each figure comes from the predictions for every image of the split, with its
 95 % interval below it; between two models, whether the difference is real.
+runs/report.html shows them with pictures, in any browser, and
 docs/evaluate.schema.json describes the JSON.
 """
 
 import functools
 import json
-import time
 
 from classify import command, options, report, runs
 from classify.command import Problem
@@ -41,7 +41,7 @@ def parse(argv=None):
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
     if args.calibrate and (args.data or args.split != "test"):
-        parser.error("--calibrate uses the data that each run was trained on: leave out --data and --split")
+        parser.error("--calibrate takes neither --data nor --split: each run has its own")
     return args
 
 
@@ -71,87 +71,23 @@ def by_data(models, args):
 
 
 def measure_group(group, args):
-    """Measure models that share their data and show it; return (rows, comparisons, whether any was not measured)."""
-    measurement = Measurement(group, args)
-    rows, failed = command.each(group, measurement)
-    comparisons = measurement.compare()
+    """Measure models that share their data and show it; return (rows, comparisons, whether anything failed)."""
+    from classify.evaluation import Evaluation
+
+    evaluation = Evaluation(group, args)
+    rows, failed = command.each(group, evaluation)
+    comparisons = evaluation.compare()
     if rows and not args.json:
-        show(rows, comparisons, measurement.source.title)
+        show(rows, comparisons, evaluation.source.title)
+    if rows:
+        file = runs.report_file(evaluation.source.name, args.split)
+        try:
+            runs.write_text(file, evaluation.page(rows, comparisons))
+            command.note(str(file))
+        except OSError as error:  # what was measured is worth having all the same
+            command.note(f"there is no report: {command.describe(error)}")
+            failed = True
     return rows, comparisons, failed
-
-
-class Measurement:
-    """Measures models on a split that is read once."""
-
-    def __init__(self, group, args):
-        from classify import data, robustness
-
-        trained = next((model.options for model in group if model.data), {})
-        option = args.data or trained.get("data") or next(model.data for model in group if model.data)
-        self.source = data.find(option, args.data_dir or trained.get("data_dir"))
-        self.split_name, self.calibrate, self.tta = args.split, args.calibrate, args.tta
-        self.share = trained.get("validation", 0.1)
-        self.split = data.read_split(self.source, args.split, self.share)
-        robust = args.robust or args.robust_images
-        self.sample = robustness.sample(self.split, args.robust_images or 1000) if robust else None
-        self.predicted = []
-
-    def __call__(self, saved):
-        """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
-        from classify import calibration, inference, metrics, robustness
-
-        if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
-            raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
-        if not len(self.split):
-            raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
-        model = inference.load_model(saved.path)
-        class_names = saved.class_names(model.output_shape[-1])
-        if len(class_names) != len(self.source.class_names) or (saved.info and class_names != self.source.class_names):
-            raise Problem(f"{saved.name} knows other classes than {self.source.title}")
-        if model.input_shape[1:] != self.split.images.shape[1:]:
-            raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
-        calibrated = calibration.calibrate(model, saved, self.source) if self.calibrate else None
-        last = len(self.split) % inference.BATCH_SIZE  # the size of the last batch: both sizes are compiled first
-        inference.predict(model, self.split.images[: inference.BATCH_SIZE + last])
-        start = time.perf_counter()
-        probabilities = inference.predict(model, self.split.images, saved.name)
-        seconds = time.perf_counter() - start
-        self.predicted.append((saved.name, probabilities.argmax(axis=1)))
-        measured = {"data": self.source.name, "split": self.split_name}
-        measured |= metrics.measure(self.split.labels, probabilities, self.source.class_names)
-        if calibrated:
-            calibration.save(model, saved, calibrated, measured)
-        return {
-            "name": saved.name,
-            **measured,
-            "calibration": metrics.calibration(self.split.labels, probabilities),
-            **({"calibrated": calibrated} if calibrated else {}),
-            **({"tta": self.averaged(model, saved.name)} if self.tta else {}),
-            "parameters": model.count_params(),
-            "bytes": saved.path.stat().st_size,
-            "images_per_second": round(len(self.split) / seconds, 1),
-            **({"robustness": robustness.measure(model, self.sample, saved.name)} if self.sample else {}),
-        }
-
-    def averaged(self, model, name):
-        """Return the accuracy with test-time augmentation, with its interval."""
-        from classify import inference, metrics, views
-
-        predict = functools.partial(inference.predict, model, doing=f"{name}, views")
-        probabilities = views.average(predict, self.split.images, self.source.mirrored)
-        right, n = int((probabilities.argmax(axis=1) == self.split.labels).sum()), len(self.split)
-        return {"accuracy": right / n, "accuracy_interval": metrics.wilson_interval(right, n)}
-
-    def compare(self):
-        """Return the most accurate model's comparison with each other one."""
-        from classify import metrics
-
-        labels, names = self.split.labels, self.source.class_names
-        ranked = sorted(self.predicted, key=lambda model: -(model[1] == labels).mean())
-        return [
-            {"models": [ranked[0][0], other], **metrics.compare(labels, ranked[0][1], predicted, names)}
-            for other, predicted in ranked[1:]
-        ]
 
 
 def show(rows, comparisons, title):

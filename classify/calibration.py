@@ -54,9 +54,9 @@ def calibrate(model, saved, source):
 def _check(saved):
     """Raise ``Problem`` unless a ``SavedModel`` is a run's own, with a validation split that it did not train on."""
     if saved.path.name != "model.keras" or not (saved.path.parent / "run.json").is_file():
-        raise Problem(f"{saved.path} is not the model.keras of a run with its run.json, so it is not calibrated")
+        raise Problem(f"{saved.path}: only a run's model.keras, beside its run.json, can be calibrated")
     if not saved.info.get("splits", {}).get("validation"):
-        raise Problem(f"{saved.name} was trained with --validation 0: there are no images to calibrate it on")
+        raise Problem(f"{saved.name} was trained with --validation 0: no images are left to calibrate on")
 
 
 def fit(labels, probabilities):

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamw")
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
@@ -16,7 +17,10 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args=None, namespace=None):
-        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
+        args = sys.argv[1:] if args is None else args
+        # What follows -- is no option; argparse forgets that where options may come between other arguments.
+        parse = self.parse_known_args if "--" in args else self.parse_known_intermixed_args
+        parsed, unknown = parse(args, namespace)
         if unknown:
             self.error(self._unknown(unknown))
         return parsed

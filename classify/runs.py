@@ -6,8 +6,10 @@ import dataclasses
 import importlib.metadata
 import io
 import json
+import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -124,6 +126,19 @@ class SavedModel:
     def recipe(self):
         return self.info.get("recipe")
 
+    def history(self):
+        """Return history.csv's rows of finite numbers as dictionaries; [] if no history of its own can be read."""
+        if not self.path.with_name("run.json").is_file():
+            return []  # whatever lies there need not be this model's
+        try:
+            with open(self.path.with_name("history.csv"), newline="", encoding="utf-8") as file:
+                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError):
+            return []
+        complete = {"epoch", "loss", "accuracy", "learning_rate"} <= set(rows[0] if rows else ())
+        rows = [row for row in rows if all(map(math.isfinite, row.values()))]  # a diverged training ends with others
+        return rows if complete and all(row.keys() == rows[0].keys() for row in rows) else []
+
     def class_names(self, classes):
         """Return its class names, or ``class 0``, ``class 1`` … where none are recorded.
 
@@ -160,6 +175,21 @@ def finished():
 def shipped():
     """Return the trained model that the repository ships."""
     return _saved("shipped", SHIPPED, SHIPPED.with_suffix(".json"))
+
+
+def score(results):
+    """What epochs are compared by: validation accuracy, then the lower loss; the later one if nothing validates."""
+    return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (results["epoch"],)
+
+
+def report_file(data, split):
+    """Return where the report on a split of a data set belongs: runs/report.html for CIFAR-10's test images.
+
+    The names of other data and another split are appended: a report never replaces one that shows something else.
+    """
+    data = re.sub(r"[^\w.-]", "_", data)
+    parts = ["report", *([data] if data != "cifar10" else []), *([split] if split != "test" else [])]
+    return ROOT / f"{'-'.join(parts)}.html"
 
 
 def newest_of_each_recipe():
@@ -213,9 +243,14 @@ def whole(path):
         beside.unlink(missing_ok=True)
 
 
-def write_json(path, content):
+def write_text(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path, content):
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def packages():

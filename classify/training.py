@@ -14,6 +14,7 @@ from classify.inference import BATCH_SIZE
 from classify.muon import Muon
 from classify.precision import choose
 from classify.progress import TrainingProgress, duration
+from classify.runs import score
 
 # Each optimizer's class, how many times the recipe's learning rate for Adam it takes, and its other settings.
 OPTIMIZERS = {
@@ -34,11 +35,6 @@ class Outcome:
     history: list
     epoch: int
     interrupted: bool
-
-
-def score(results):
-    """What epochs are compared by: validation accuracy, then the lower loss; the later one if nothing validates."""
-    return (results["val_accuracy"], -results["val_loss"]) if "val_loss" in results else (results["epoch"],)
 
 
 def prepare(args, recipe):

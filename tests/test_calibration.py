@@ -97,11 +97,11 @@ def inception():
     return keras.Sequential([layers.Input((8, 8, 3)), base, layers.GlobalAveragePooling2D(), *head])
 
 
-@pytest.mark.parametrize("build", [lambda: build_cnn("standard", (8, 8, 3), 4), nested, inception])
+@pytest.mark.parametrize("build", [lambda: build_cnn("standard", (16, 16, 3), 4), nested, inception])
 def test_a_temperature_built_into_the_last_layer(build, rng):
-    images = rng.integers(0, 256, (100, 8, 8, 3)).astype("uint8")
     keras.utils.set_random_seed(0)
     model = build()
+    images = rng.integers(0, 256, (100, *model.input_shape[1:])).astype("uint8")
     before = inference.predict(model, images)
     calibration.build_in(model, 2.5)
     after = inference.predict(model, images)
@@ -161,7 +161,8 @@ def test_calibrate_rewrites_a_run(folder):
     assert row["calibration"]["nll"] == pytest.approx(row["loss"])
 
     changed = {file.name for file in run.iterdir() if file.read_bytes() != files.get(file.name)}
-    assert changed == {"model.keras", "metrics.json", "run.json"} == {file.name for file in run.iterdir()}
+    files_now = {file.name for file in run.iterdir()}
+    assert changed == {"model.keras", "model.tflite", "metrics.json", "run.json"} == files_now
     measured = json.loads((run / "metrics.json").read_text())
     expected = {"data": "digits", "split": "test"}
     assert measured == expected | metrics.measure(test.labels, after[1], tuple("0123456789"))
@@ -199,9 +200,10 @@ def test_a_second_call_starts_from_the_first(folder):
     names = ("sure", "runs/everything", "cnn.keras", "bare.keras")
     process = script("evaluate.py", *names, "--calibrate", cwd=folder)
     assert process.returncode == 1
-    reasons = process.stderr.splitlines()
+    *reasons, page = process.stderr.splitlines()
+    assert page == "runs/report-digits.html"
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
-    assert all("is not the model.keras of a run" in reason for reason in reasons[1:])
+    assert all("only a run's model.keras" in reason for reason in reasons[1:])
     lines = process.stdout.splitlines()
     assert lines[0] == "sure: temperature 2.000, now built into its model.keras" and max(map(len, lines)) <= 80
     second = json.loads((folder / "runs/sure/run.json").read_text())["temperature"]
@@ -232,4 +234,4 @@ def test_a_model_without_a_last_dense_layer_is_left_as_it_is(folder):
 def test_calibrate_takes_no_other_data(tmp_path):
     for options in (["--data", "digits"], ["--split", "validation"]):
         process = script("evaluate.py", "--calibrate", *options, cwd=tmp_path)
-        assert process.returncode == 2 and "leave out --data and --split" in process.stderr
+        assert process.returncode == 2 and "takes neither --data nor --split" in process.stderr

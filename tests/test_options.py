@@ -86,3 +86,11 @@ def test_few_images_get_smaller_batches_unless_a_size_is_given():
     assert settled(images=1_280).batch_size == 64
     assert settled(images=10).batch_size == 16
     assert settled("--batch-size", "512", images=10).batch_size == 512
+
+
+def test_what_follows_two_dashes_is_no_option():
+    parser = options.Parser("")
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--top")
+    assert parser.parse_args(["a", "--top", "3", "b"]).names == ["a", "b"]
+    assert parser.parse_args(["--top", "3", "--", "-a", "b"]).names == ["-a", "b"]

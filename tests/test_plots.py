@@ -27,7 +27,7 @@ def test_confusion_writes_the_counts_and_colours_the_shares(tmp_path):
     figure = plots.confusion(metrics, "title")
     axes = figure.axes[0]
     assert {text.get_text() for text in axes.texts} == {"8", "2"}
-    np.testing.assert_allclose(axes.images[0].get_array(), [[0.8, 0.2], [0, 0]])
+    np.testing.assert_allclose(axes.images[0].get_array()[..., 3] ** 2, [[0.8, 0.2], [0, 0]])
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     figure.savefig(tmp_path / "confusion.png")
 
