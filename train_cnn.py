@@ -92,7 +92,7 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    from classify import batches, results, training
+    from classify import batches, inference, results, training
     from classify.normalization import FusedBatchNormalization
     from classify.whitening import whiten
     from models.cnn import build_cnn
@@ -123,7 +123,8 @@ def main(argv=None):
     with runs.Run(runs.folder_for(args.out, args.recipe, dataset.source.name, args.overwrite)) as run:
         outcome = training.fit(model, train, dataset.validation, args.epochs, run, args.early_stopping)
         final = training.float32_copy(model, build)
-        results.conclude(run, final, dataset, outcome, args, arithmetic, started)
+        held_out = inference.predict(final, dataset.validation.images, "measuring")
+        results.conclude(run, final, dataset, outcome, args, arithmetic, started, held_out)
     return 130 if outcome.interrupted else 0
 
 

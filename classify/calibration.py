@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from classify import data, inference, metrics, runs
+from classify import data, inference, metrics, outsiders, runs
 from classify.command import Problem
 from classify.exports import save_model
 
@@ -23,7 +23,8 @@ def calibrate(model, saved, source):
         source: the ``Source`` that it was trained on.
 
     Returns the ``temperature``, the number ``n`` of validation images, and their ``metrics.calibration`` ``before`` and
-    ``after``. The temperature is 1 where no other lowers the negative log-likelihood.
+    ``after``, and run.json's ``unsure`` entry for them. The temperature is 1 where no other lowers the negative
+    log-likelihood.
 
     Raises:
         Problem: the model is no run's, its run has no validation split, or no temperature fits; or the last layer's
@@ -39,13 +40,15 @@ def calibrate(model, saved, source):
         raise Problem(f"{saved.name} cannot be calibrated: {problem}") from problem
     after = metrics.calibration(split.labels, tempered(probabilities, temperature))
     if after["nll"] > before["nll"] - 1e-6:
-        return {"temperature": 1.0, "n": len(split), "before": before, "after": before}
+        unsure = outsiders.threshold(probabilities)
+        return {"temperature": 1.0, "n": len(split), "before": before, "after": before, "unsure": unsure}
     build_in(model, temperature)
     rebuilt = inference.predict(model, split.images, f"{saved.name}, calibrated")
     after = metrics.calibration(split.labels, rebuilt)
     if after["nll"] >= before["nll"] or (rebuilt.argmax(axis=1) != probabilities.argmax(axis=1)).any():
         raise Problem(f"{saved.path} does not end in a Dense layer and a softmax, so it cannot be calibrated")
-    return {"temperature": temperature, "n": len(split), "before": before, "after": after}
+    unsure = outsiders.threshold(rebuilt)
+    return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": unsure}
 
 
 def _check(saved):
@@ -111,12 +114,15 @@ def save(model, saved, found, measured):
     Args:
         model, saved: as ``calibrate`` took them.
         found: what it returned. run.json's ``temperature`` is by how much the model differs from what was trained:
-            the product of all.
+            the product of all. Its ``unsure`` entry is replaced if there is one.
         measured: metrics.json's new content, of which the loss has changed.
     """
     run = runs.Run(saved.path.parent)
     made = (run.folder / "run.json").stat()
     save_model(model, run.folder / "model.keras")
     run.save_json("metrics.json", measured)
-    run.save_json("run.json", saved.info | {"temperature": saved.info.get("temperature", 1.0) * found["temperature"]})
+    info = saved.info | {"temperature": saved.info.get("temperature", 1.0) * found["temperature"]}
+    if info.get("unsure"):
+        info["unsure"] = found["unsure"]
+    run.save_json("run.json", info)
     os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # the newest run is found by it

@@ -17,6 +17,7 @@ from classify.command import Problem, describe
 # It comments on odd and on large files.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"PIL\.")
+EXPLAINED = ".explained.png"  # how the names of predict.py's own pictures end
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 STANDARD_INPUT = "-"
 
@@ -140,7 +141,7 @@ def _white(image):
 def _rgb(image, white):
     if image.mode.startswith(("I", "F")):
         # Pillow's own conversion to 8 bits clips instead of scaling.
-        values = np.asarray(image, "float64") * (255 / white)
+        values = np.nan_to_num(np.asarray(image, "float64") * (255 / white))
         return Image.fromarray(np.rint(np.clip(values, 0, 255)).astype("uint8")).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -151,6 +152,8 @@ def _rgb(image, white):
 
 def find_images(names):
     """Return the image paths that files, folders (their images, sorted, not those below) and globs name; ``-`` stays.
+
+    Among the matches of a folder or pattern the explanations that predict.py wrote do not count.
 
     A name that stands for nothing, a folder or pattern without an image too, is a ``Problem`` in the list.
     """
@@ -163,11 +166,14 @@ def find_images(names):
                 found.append(path)
             elif path.is_dir():
                 images = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and file.is_file())
+                images = [file for file in images if not file.name.endswith(EXPLAINED)]
                 found += images or [Problem(f"{name}: has no images in it")]
             elif path.exists():
                 found.append(path)
             elif glob.has_magic(name):
-                images = sorted(Path(match) for match in glob.glob(name, recursive=True))
+                images = sorted(
+                    Path(match) for match in glob.glob(name, recursive=True) if not match.endswith(EXPLAINED)
+                )
                 found += images or [Problem(f"{name}: matches no file")]
             else:
                 found.append(Problem(f"{name}: no such file"))

@@ -1,14 +1,16 @@
 """A saved model: opening it and asking it for probabilities."""
 
 import contextlib
+import functools
 import itertools
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-from classify import command, images, light
+from classify import command, images, light, views
 from classify.command import Problem
 from classify.precision import cores
 
@@ -50,20 +52,33 @@ def predict(model, pixels, doing="predicting"):
     """
     starts = range(0, len(pixels), BATCH_SIZE)
     batches = (_ask(model, pixels[first : first + BATCH_SIZE]) for first in starts)
-    return np.concatenate(list(with_bar(batches, len(pixels), doing) if doing else batches))
+    rows = list(with_bar(batches, len(pixels), doing) if doing else batches)
+    return np.concatenate(rows or [np.empty((0, model.output_shape[-1]), "float32")])
 
 
-def answers(paths, models):
+class Answer(NamedTuple):
+    """A model's answer to an image: class probabilities, and what it saw of it, uint8 of shape (H, W, 3).
+
+    ``averaged`` are the probabilities with test-time augmentation, None without.
+    """
+
+    probabilities: np.ndarray
+    pixels: np.ndarray
+    averaged: np.ndarray | None = None
+
+
+def answers(paths, models, mirrored=None):
     """Read image files ahead in threads and ask models about them; memory does not grow with their number.
 
     Args:
         paths: the image files.
         models: opened models; each gets the images in its own size.
+        mirrored: for test-time augmentation: whether each model's images may be mirrored.
 
-    Yields a list a batch, of (path, one row of probabilities a model) or, where a file cannot be read,
-    (path, the ``Problem``).
+    Yields a list a batch, of (path, one ``Answer`` a model) or, where a file cannot be read, (path, the ``Problem``).
     """
     sizes = list(dict.fromkeys(model.input_shape[1:3] for model in models))
+    mirrored = mirrored or [None] * len(models)
 
     def read(path):
         try:
@@ -81,7 +96,8 @@ def answers(paths, models):
             rows = []
             if good:
                 by_size = {size: np.stack([found[size] for found in good]) for size in sizes}
-                rows = zip(*(_ask(model, by_size[model.input_shape[1:3]]) for model in models), strict=True)
+                pixels = (by_size[model.input_shape[1:3]] for model in models)
+                rows = zip(*map(_answer, models, pixels, mirrored), strict=True)
             rows = iter(rows)
             yield [
                 (path, found if isinstance(found, Problem) else list(next(rows)))
@@ -107,6 +123,13 @@ def with_bar(batches, total, doing):
             bar.stop()
             yield batch
             bar.start()
+
+
+def _answer(model, pixels, mirror):
+    averaged = [None] * len(pixels)
+    if mirror is not None:
+        averaged = views.average(functools.partial(_ask, model), pixels, mirror)
+    return list(map(Answer, _ask(model, pixels), pixels, averaged))
 
 
 def _ask(model, pixels):

@@ -7,8 +7,10 @@ import warnings
 
 import matplotlib
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from PIL import Image
 
 from classify.metrics import wilson_interval
 
@@ -155,6 +157,27 @@ def study(results, title):
     for axes in (seeds, curves, rates):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def explanation(picture, strengths, title):
+    """Return a figure of a picture beside itself under a map of what speaks for a class.
+
+    Args:
+        picture: RGB, uint8 of shape (rows, columns, 3).
+        strengths: of shape (rows, columns), fewer ones; 0 or larger. The largest is drawn brightest.
+        title: what the map is of.
+    """
+    rows, columns, _ = picture.shape
+    heat = Image.fromarray((strengths / max(strengths.max(), 1e-9)).astype("float32"))
+    heat = np.clip(heat.resize((columns, rows), Image.Resampling.BICUBIC), 0, 1)
+    opacity = 0.75 * heat[..., None]
+    overlay = picture / 255 * (1 - opacity) + colormaps["inferno"](heat)[..., :3] * opacity
+    figure = Figure(figsize=(8.2, 4 * rows / columns + 0.4), layout="constrained", dpi=120)
+    for axes, image in zip(figure.subplots(1, 2), (picture, overlay), strict=True):
+        axes.imshow(image)
+        axes.set_axis_off()
+    figure.suptitle(title)
     return figure
 
 

@@ -168,44 +168,75 @@ def verdict(comparison):
     return f"{text}\n{disagree}"
 
 
-def prediction(name, probabilities, class_names, top, width):
+def prediction(name, probabilities, class_names, top, width, averaged=None):
     """Return an image's ``top`` classes as lines of a bar chart, and what is left to the others.
 
     ``name`` takes ``width`` columns beside the chart or, where that is more than 28, a line of its own.
+    ``averaged`` are the probabilities with test-time augmentation, which stand in a column behind the bars.
     """
     if width > 28:
-        return "\n".join([name, *(f"  {line}" for line in _chart(probabilities, class_names, top, WIDTH - 2))])
-    lines = _chart(probabilities, class_names, top, WIDTH - width - 2)
+        lines = _chart(probabilities, class_names, top, WIDTH - 2, averaged)
+        return "\n".join([name, *(f"  {line}" for line in lines)])
+    lines = _chart(probabilities, class_names, top, WIDTH - width - 2, averaged)
     return "\n".join(f"{name if i == 0 else '':{width}}  {line}" for i, line in enumerate(lines))
 
 
-def side_by_side(name, answers, class_names, models, top):
+def side_by_side(name, answers, class_names, models, top, unsure, averaged=None):
     """Return an image's name and below it the charts of several models, each under its model's name.
 
-    ``answers``, ``class_names`` and ``models``, the names, hold an entry a model; a fourth one begins a new row.
+    ``answers``, ``class_names``, ``models``, the names, ``unsure``, whether each is, and ``averaged``, as
+    ``prediction`` takes it, hold an entry a model; a fourth one begins a new row, with ``averaged`` a third one.
     """
     lines = [name]
-    columns = WIDTH // min(len(models), MODELS_A_TABLE) - 2
-    for first in range(0, len(models), MODELS_A_TABLE):
-        row = slice(first, first + MODELS_A_TABLE)
-        charts = [
-            [_cut(model, columns), *_chart(probabilities, classes, top, columns)]
-            for model, probabilities, classes in zip(models[row], answers[row], class_names[row], strict=True)
-        ]
-        for cells in itertools.zip_longest(*charts, fillvalue=""):
+    a_row = min(len(models), MODELS_A_TABLE if averaged is None else MODELS_A_TABLE - 1)
+    columns = WIDTH // a_row - 2
+    charts = []
+    entries = zip(models, answers, class_names, unsure, averaged or [None] * len(models), strict=True)
+    for model, probabilities, classes, doubt, with_tta in entries:
+        chart = [_cut(model, columns), *_chart(probabilities, classes, top, columns, with_tta)]
+        charts.append([*chart, "not sure: perhaps none"] if doubt else chart)
+    for first in range(0, len(charts), a_row):
+        for cells in itertools.zip_longest(*charts[first : first + a_row], fillvalue=""):
             lines.append("".join(f"  {cell:{columns}}" for cell in cells).rstrip())
     return "\n".join(lines)
 
 
-def _chart(probabilities, class_names, top, columns):
-    """Return lines of a label, a percentage and a bar, the most probable class first."""
+def _chart(probabilities, class_names, top, columns, averaged=None):
+    """Return lines of a label, a percentage and a bar, the most probable class first; ``averaged`` adds another."""
     order = np.argsort(probabilities)[::-1]
-    rows = [(class_names[i], probabilities[i]) for i in order[:top]]
+    labels = [class_names[i] for i in order[:top]]
     if top < len(order):
-        rows.append((f"{len(order) - top} others", probabilities[order[top:]].sum()))
-    longest = min(max(len(label) for label, _ in rows), columns - 14)  # three are left for the bar
+        labels.append(f"{len(order) - top} others")
+
+    def shares(of):
+        return [*of[order[:top]], of[order[top:]].sum()][: len(labels)]
+
+    behind = [""] * len(labels) if averaged is None else [f"  TTA {100 * p:5.1f} %" for p in shares(averaged)]
+    columns -= len(behind[0])
+    longest = min(max(len(label) for label in labels), columns - 14)  # three are left for the bar
     bar = min(BAR, columns - longest - 11)
-    return [f"{_cut(label, longest):{longest}}  {100 * p:5.1f} %  {_bar(p, bar)}".rstrip() for label, p in rows]
+    return [
+        f"{_cut(label, longest):{longest}}  {100 * p:5.1f} %  {_bar(p, bar):{bar}}{more}".rstrip()
+        for label, p, more in zip(labels, shares(probabilities), behind, strict=True)
+    ]
+
+
+def unsure(name, probabilities, class_names, width, averaged=None):
+    """Return the line of an image of which a model is unsure; two where ``name`` leaves too little room for it.
+
+    ``averaged``, the probabilities with test-time augmentation, get a line of their own.
+    """
+    text = f"not sure: perhaps none of the {len(class_names)} classes ({_best_guess(probabilities, class_names)})"
+    beside = width + 2 + len(text) <= WIDTH
+    lines = [f"{name:{width}}  {text}"] if beside else [name, f"  {text}"]
+    if averaged is not None:
+        lines.append(f"{'':{width if beside else 0}}  TTA: {_best_guess(averaged, class_names)}")
+    return "\n".join(lines)
+
+
+def _best_guess(probabilities, class_names):
+    best = np.argmax(probabilities)
+    return f"best guess {class_names[best]}, {100 * probabilities[best]:.1f} %"
 
 
 def _cut(text, columns):

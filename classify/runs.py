@@ -116,6 +116,13 @@ class SavedModel:
         return self.info.get("options", {})
 
     @property
+    def mirrored(self):
+        """Whether its images may be mirrored; not where it is unknown what they show."""
+        from classify.data import NOT_MIRRORED
+
+        return self.data is not None and self.data not in NOT_MIRRORED
+
+    @property
     def recipe(self):
         return self.info.get("recipe")
 

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from classify import calibration, data, inference, metrics, runs
+from classify import calibration, data, inference, metrics, outsiders, runs
 from classify.command import Problem
 from models.cnn import build_cnn
 
@@ -97,11 +97,11 @@ def inception():
     return keras.Sequential([layers.Input((8, 8, 3)), base, layers.GlobalAveragePooling2D(), *head])
 
 
-@pytest.mark.parametrize("build", [lambda: build_cnn("standard", (8, 8, 3), 4), nested, inception])
+@pytest.mark.parametrize("build", [lambda: build_cnn("standard", (16, 16, 3), 4), nested, inception])
 def test_a_temperature_built_into_the_last_layer(build, rng):
-    images = rng.integers(0, 256, (100, 8, 8, 3)).astype("uint8")
     keras.utils.set_random_seed(0)
     model = build()
+    images = rng.integers(0, 256, (100, *model.input_shape[1:])).astype("uint8")
     before = inference.predict(model, images)
     calibration.build_in(model, 2.5)
     after = inference.predict(model, images)
@@ -127,7 +127,7 @@ def folder(tmp_path):
     last = layers.Dense(10, "softmax")
     model = keras.Sequential([layers.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.Flatten(), last])
     last.set_weights([0.2 * means.T, -0.1 * (means**2).sum(axis=1)])
-    finished_run(tmp_path / "runs" / "sure", model)
+    finished_run(tmp_path / "runs" / "sure", model, unsure={"score": "generalized entropy", "threshold": 1.0})
     os.utime(tmp_path / "runs/sure/run.json", (1e9, 1e9))
     return tmp_path
 
@@ -161,14 +161,29 @@ def test_calibrate_rewrites_a_run(folder):
     assert row["calibration"]["nll"] == pytest.approx(row["loss"])
 
     changed = {file.name for file in run.iterdir() if file.read_bytes() != files.get(file.name)}
-    assert changed == {"model.keras", "metrics.json", "run.json"} == {file.name for file in run.iterdir()}
+    files_now = {file.name for file in run.iterdir()}
+    assert changed == {"model.keras", "model.tflite", "metrics.json", "run.json"} == files_now
     measured = json.loads((run / "metrics.json").read_text())
     expected = {"data": "digits", "split": "test"}
     assert measured == expected | metrics.measure(test.labels, after[1], tuple("0123456789"))
     assert measured == {key: row[key] for key in measured}
     info = json.loads((run / "run.json").read_text())
-    assert info == json.loads(files["run.json"]) | {"temperature": temperature}
+    assert info == json.loads(files["run.json"]) | {"temperature": temperature, "unsure": row["calibrated"]["unsure"]}
+    old, new = (outsiders.threshold(probabilities) for probabilities in (before[0], after[0]))
+    assert info["unsure"] == {"score": new["score"], "threshold": pytest.approx(new["threshold"], abs=1e-4)}
+    assert abs(new["threshold"] - old["threshold"]) > 0.01
     assert (run / "run.json").stat().st_mtime == 1e9  # a calibrated run becomes no newer run
+
+
+@pytest.mark.parametrize("known", [{}, {"unsure": None}, {"unsure": {"score": "another", "threshold": 1}}])
+def test_a_threshold_is_replaced_only_where_there_was_one(known, folder):
+    run = folder / "runs" / "sure"
+    info = {key: value for key, value in json.loads((run / "run.json").read_text()).items() if key != "unsure"}
+    (run / "run.json").write_text(json.dumps(info | known))
+    found = {"temperature": 2.0, "unsure": {"score": "generalized entropy", "threshold": 5.0}}
+    calibration.save(inference.load_model(run / "model.keras"), runs.find(run), found, {})
+    expected = {"unsure": found["unsure"]} if known.get("unsure") else known
+    assert json.loads((run / "run.json").read_text()) == info | {"temperature": 2.0} | expected
 
 
 def test_a_second_call_starts_from_the_first(folder):
@@ -185,7 +200,8 @@ def test_a_second_call_starts_from_the_first(folder):
     names = ("sure", "runs/everything", "cnn.keras", "bare.keras")
     process = script("evaluate.py", *names, "--calibrate", cwd=folder)
     assert process.returncode == 1
-    reasons = process.stderr.splitlines()
+    *reasons, page = process.stderr.splitlines()
+    assert page == "runs/report-digits.html"
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
     assert all("only a run's model.keras" in reason for reason in reasons[1:])
     lines = process.stdout.splitlines()

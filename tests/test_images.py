@@ -57,6 +57,13 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path):
     np.testing.assert_array_equal(result[..., 0], np.rint(ramp / 257))
 
 
+def test_values_that_are_no_numbers_are_black_and_silent(tmp_path, recwarn):
+    values = np.full((32, 32), np.nan, "float32")
+    values[0, 0] = np.inf
+    result = loaded(Image.fromarray(values), tmp_path, "tiff")
+    assert not recwarn.list and result[0, 0, 0] == 255 and not result[1:].any()
+
+
 def test_transparent_becomes_white(tmp_path):
     image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
     image.paste((*RED, 255), (0, 0, 16, 32))
@@ -226,7 +233,7 @@ def test_files_folders_and_patterns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "some").mkdir()
     (tmp_path / "empty").mkdir()
-    for name in ("b.png", "a b.JPG", "notes.txt"):
+    for name in ("b.png", "a b.JPG", "notes.txt", "b.png.explained.png"):
         (tmp_path / "some" / name).touch()
     found = find_images(["some", "some/*.png", "missing.png", "empty", "*.none", "x" * 300])
     assert [str(path) for path in found[:3]] == ["some/a b.JPG", "some/b.png", "some/b.png"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify import inference
+from classify import inference, views
 from classify.command import Problem
 
 
@@ -32,7 +32,9 @@ def test_answers_come_in_order_with_problems_in_their_place(tmp_path):
         if i == 1:
             assert isinstance(answer, Problem)
         else:
-            np.testing.assert_allclose(answer, [[1 - i / 255, i / 255]] * 2)
+            np.testing.assert_allclose([one.probabilities for one in answer], [[1 - i / 255, i / 255]] * 2)
+            assert [one.pixels.shape for one in answer] == [(8, 8, 3), (4, 4, 3)] and (answer[0].pixels == i).all()
+            assert [one.averaged for one in answer] == [None, None]
 
 
 def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
@@ -45,6 +47,38 @@ def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
         assert len(read) <= (step + 2) * inference.BATCH_SIZE
     stream.close()
     assert len(read) <= 5 * inference.BATCH_SIZE
+
+
+class Corner(Fake):
+    """Its second probability is the brightness at the top left, so that every view gives another answer."""
+
+    def predict_on_batch(self, pixels):
+        bright = 0.1 + 0.8 * pixels[:, 0, 0, 0] / 255
+        return np.stack([1 - bright, bright], axis=1)
+
+
+def test_test_time_augmentation_is_that_of_views_and_mirrors_where_it_may(tmp_path, rng):
+    pixels = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    (tmp_path / "broken.png").touch()
+    model = Corner(8)
+    [batch] = inference.answers([paths[0], tmp_path / "broken.png", *paths[1:]], [model, model], [True, False])
+    assert isinstance(batch.pop(1)[1], Problem)
+    for number, mirror in enumerate((True, False)):
+        found = [answer[number] for _, answer in batch]
+        np.testing.assert_array_equal([one.pixels for one in found], pixels)
+        np.testing.assert_allclose([one.probabilities for one in found], model.predict_on_batch(pixels))
+        expected = views.average(model.predict_on_batch, pixels, mirror)
+        np.testing.assert_allclose([one.averaged for one in found], expected)
+    assert not np.allclose(batch[0][1][0].averaged, batch[0][1][1].averaged)
+
+
+def test_no_image_at_all_gets_no_row():
+    model = Fake(4)
+    model.output_shape = (None, 2)
+    assert inference.predict(model, np.zeros((0, 4, 4, 3), "uint8")).shape == (0, 2)
 
 
 def test_a_batch_without_any_readable_image(tmp_path):

@@ -1,5 +1,6 @@
 """The command `predict.py`, as a user runs it."""
 
+import functools
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference, light, runs
+from classify import data, inference, light, runs, views
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,34 @@ def test_several_models_side_by_side(digits_run, pictures, tmp_path):
     process = script("predict.py", "x.png", *models, "--json", cwd=tmp_path)
     answer = json.loads(process.stdout)
     assert answer["image"] == "x.png" and [found["model"] for found in answer["models"]] == ["cnn-digits", "cnn"]
-    assert answer["models"][0]["class"] == charts[0].split()[0]
+    assert answer["models"][0]["class"] == charts[0].split()[0] and answer["models"][0]["unsure"] is False
     assert len(answer["models"][1]["probabilities"]) == 10
+
+
+def test_test_time_augmentation_answers_beside_the_plain_answer(digits_run, pictures, without_keras, tmp_path):
+    folder, pixels = pictures
+    arguments = (folder, "--tta", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, "--json", cwd=tmp_path, env=without_keras)
+    assert process.returncode == 0 and process.stderr == ""
+    model = inference.load_model(digits_run.folder / "model.keras")
+    predict = functools.partial(inference.predict, model)
+    plain, expected = predict(pixels), views.average(predict, pixels, mirror=False)
+    mirrored = views.average(predict, pixels, mirror=True)
+    assert np.abs(expected - plain).max() > 1e-3 and np.abs(expected - mirrored).max() > 1e-3
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    for answer, before, after in zip(answers, plain, expected, strict=True):
+        assert list(answer["probabilities"].values()) == pytest.approx(before.tolist(), abs=1e-4)
+        assert list(answer["tta"]["probabilities"].values()) == pytest.approx(after.tolist(), abs=1e-4)
+        assert answer["tta"]["class"] == str(after.argmax())
+        assert answer["tta"]["probability"] == pytest.approx(after.max(), abs=1e-4)
+    first, *_ = script("predict.py", *arguments, cwd=tmp_path, env=without_keras).stdout.splitlines()
+    top = plain[0].argmax()
+    assert f"{100 * plain[0, top]:.1f} %  █" in first and first.endswith(f"TTA {100 * expected[0, top]:5.1f} %")
+
+
+@pytest.mark.parametrize(("data", "mirrored"), [("cifar10", True), ("digits", False), (None, False)])
+def test_what_may_be_mirrored(data, mirrored):
+    assert runs.SavedModel("x", None, {"data": data} if data else {}).mirrored is mirrored
 
 
 def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
@@ -95,6 +122,37 @@ def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
     lines = process.stdout.splitlines()
     assert process.returncode == 0 and len(lines) == 3
     assert lines[0].startswith("x.png  ") and "█" in lines[0] and "8 others" in lines[2]
+
+
+def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 0.png", tmp_path / "digit.png")
+    Image.effect_noise((32, 32), 90).save(tmp_path / "noise.png")
+    arguments = ("digit.png", "noise.png", "--model", digits_run.folder)
+    lines = script("predict.py", *arguments, cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == 5 and lines[0].startswith("digit.png  ") and "█" in lines[0]
+    assert (
+        lines[4].startswith("noise.png  not sure: perhaps none of the 10 classes (best guess ") and len(lines[4]) <= 80
+    )
+    answers = script("predict.py", *arguments, "--json", cwd=tmp_path).stdout.splitlines()
+    assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
+
+
+def test_an_explanation_of_each_image_is_written_and_a_wrong_class_is_one_line(digits_run, pictures, tmp_path):
+    arguments = (pictures[0] / "digit 0.png", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, "--explain-to", "why", cwd=tmp_path)
+    explained = tmp_path / "why" / "digit 0.png.explained.png"
+    assert process.returncode == 0 and "explained in why/digit 0.png.explained.png\n" in process.stderr
+    assert min(Image.open(explained).size) > 300
+    content = (pictures[0] / "digit 0.png").read_bytes()
+    process = script("predict.py", "-", *arguments[1:], "--explain", cwd=tmp_path, input=content, text=False)
+    assert process.returncode == 0 and process.stderr == b"-: explained in stdin.explained.png\n"
+    shown = [np.asarray(Image.open(path)) for path in (explained, tmp_path / "stdin.explained.png")]
+    np.testing.assert_array_equal(*shown)
+    process = script("predict.py", *arguments, "--explain-class", "11", cwd=tmp_path)
+    assert process.returncode == 2 and process.stdout == ""
+    assert process.stderr == "predict.py: --explain-class: there is no class 11; did you mean 1?\n"
+    process = script("predict.py", *arguments, "--model", runs.SHIPPED, "--explain", cwd=tmp_path)
+    assert process.returncode == 2 and process.stderr == "predict.py: --explain takes one --model\n"
 
 
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
@@ -125,7 +183,8 @@ def test_a_model_that_is_none(model, pictures, tmp_path):
 def test_a_model_without_a_description_gets_numbered_classes(digits_run, pictures, tmp_path):
     shutil.copy(digits_run.folder / "model.keras", tmp_path / "bare.keras")
     process = script("predict.py", pictures[0] / "digit 0.png", "--model", "bare.keras", "--json", cwd=tmp_path)
-    assert json.loads(process.stdout)["class"].startswith("class ")
+    answer = json.loads(process.stdout)
+    assert answer["class"].startswith("class ") and answer["unsure"] is None
     assert "bare.keras has no run.json beside it" in process.stderr
 
 

@@ -63,6 +63,15 @@ def test_the_shipped_model_is_as_accurate_as_its_card_says(shipped):
     assert shipped["accuracy"] > 0.88
 
 
+def test_the_shipped_models_threshold_calls_few_test_images_unsure_and_noise_more_often(cifar10, rng):
+    from classify import inference, outsiders, runs
+
+    noise = rng.integers(0, 256, (200, 32, 32, 3), dtype="uint8")
+    rows = inference.predict(inference.load_model(runs.SHIPPED), np.concatenate([cifar10.test.images[:1000], noise]))
+    unsure = np.array(outsiders.unsure(rows, runs.shipped().info["unsure"]))
+    assert 0.03 < unsure[:-200].mean() < 0.08 < unsure[-200:].mean()
+
+
 def test_each_test_image_as_a_png_gets_the_answer_of_evaluate(cifar10, tmp_path):
     from classify import inference, runs
 

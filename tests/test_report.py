@@ -88,11 +88,32 @@ def test_charts_of_several_models_fit_80_columns():
     answers = [np.array(row) for row in ([0.2, 0.5, 0.3], [0.98, 0.02, 0.0], [0.1, 0.2, 0.7], [1.0, 0, 0])]
     models = ["cnn", "a-model-with-a-name-longer-than-its-column", "c", "d"]
     for n, lines in ((2, 5), (3, 5), (4, 9)):
-        text = report.side_by_side("x.png", answers[:n], [names] * n, models[:n], top=2).splitlines()
+        text = report.side_by_side("x.png", answers[:n], [names] * n, models[:n], 2, [False] * n).splitlines()
         assert len(text) == lines and text[0] == "x.png" and max(map(len, text)) <= 80
     assert text[1].split()[0] == "cnn" and "…" in text[1] and text[5].split() == ["d"]
     assert text[2].split()[:4] == ["automobile", "50.0", "%", "█▌"]
     assert "98.0 %  ███" in text[2] and "70.0 %  ██" in text[2]
+
+
+def test_probabilities_with_test_time_augmentation_stand_in_a_column_of_their_own():
+    plain, averaged = np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.25, 0.65])
+    lines = report.prediction("x.png", plain, NAMES, 2, 6, averaged).splitlines()
+    assert [line.split()[-3:] for line in lines] == [["TTA", "25.0", "%"], ["TTA", "65.0", "%"], ["TTA", "10.0", "%"]]
+    assert lines[0].split()[:4] == ["x.png", "automobile", "50.0", "%"] and "█" in lines[0]
+    assert len(set(map(len, lines))) == 1 and len(lines[0]) <= 80
+    assert report.prediction("x" * 40, plain, NAMES, 2, 40, averaged).splitlines()[2].split()[-2:] == ["65.0", "%"]
+    text = report.side_by_side("x.png", [plain] * 3, [NAMES] * 3, ["a", "b", "c"], 1, [False] * 3, [averaged] * 3)
+    lines = text.splitlines()
+    assert lines[1].split() == ["a", "b"] and lines[4].split() == ["c"] and max(map(len, lines)) <= 80
+    assert lines[2].count("TTA  25.0 %") == 2 and lines[6].split()[-3:] == ["TTA", "75.0", "%"]
+
+
+def test_a_model_that_is_unsure_says_so_under_its_own_chart():
+    rows = [np.array([0.2, 0.5, 0.3])] * 4
+    text = report.side_by_side("x.png", rows, [NAMES] * 4, ["a", "b", "c", "d"], 3, [False, True, None, False])
+    lines = text.splitlines()
+    assert [line.strip() for line in lines if "not sure" in line] == ["not sure: perhaps none"]
+    assert lines[5].index("not sure") == lines[1].index("b") and lines[6].split() == ["d"]
 
 
 def test_a_long_class_name_is_cut_rather_than_the_line_broken():
@@ -139,3 +160,12 @@ def test_what_calibration_did(metrics, capsys):
     assert lines[-2].split()[:2] == ["before", f"{before['nll']:.3f}"] and lines[-1].split()[:2] == ["after", "0.250"]
     row["calibrated"]["temperature"] = 1.0
     assert shown(capsys, *report.calibrated(row))[0] == "cnn: temperature 1.000; no other gives a lower loss"
+
+
+def test_an_unsure_answer_is_one_line_of_80_columns_or_two():
+    line = report.unsure("banana.png", np.array([0.1, 0.41, 0.49]), NAMES, 12)
+    assert line == "banana.png    not sure: perhaps none of the 3 classes (best guess bird, 49.0 %)"
+    name, text = report.unsure("x" * 30, np.array([0.1, 0.41, 0.49]), NAMES, 30).splitlines()
+    assert name == "x" * 30 and text == "  not sure: perhaps none of the 3 classes (best guess bird, 49.0 %)"
+    text = report.unsure("x.png", np.array([0.1, 0.41, 0.49]), NAMES, 6, np.array([0.1, 0.5, 0.4]))
+    assert text.splitlines()[1:] == ["        TTA: best guess automobile, 50.0 %"]

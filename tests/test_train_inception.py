@@ -13,7 +13,7 @@ import pytest
 from conftest import PROJECT, TrainedRun, script
 from PIL import Image
 
-from classify import data, inference
+from classify import data, inference, outsiders
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
 QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")
@@ -35,6 +35,12 @@ def test_the_run_folder_is_that_of_a_cnn(inception_run):
     run = json.loads((inception_run.folder / "run.json").read_text())
     assert (run["status"], run["recipe"], run["data"]) == ("finished", "inception", "digits")
     assert run["splits"] == {"train": 96, "validation": 144, "test": 360}
+    validation = data.read_split(data.find("digits"), "validation", 0.1).images
+    rows = inference.predict(inference.load_model(inception_run.folder / "model.keras"), validation)
+    assert run["unsure"] == {
+        "score": outsiders.SCORE,
+        "threshold": pytest.approx(outsiders.threshold(rows)["threshold"], abs=0.02),
+    }
     assert run["options"]["weights"] == "none" and run["options"]["upsampling"] == 3
     assert "inception, random weights\ndigits test, 360 images\n" in inception_run.process.stdout
     printed = inception_run.process.stdout + inception_run.process.stderr
