@@ -18,8 +18,8 @@ class Explainer:
     """Grad-CAM: Selvaraju et al. (2017), ICCV, arXiv:1610.02391.
 
     Looks at the last features that still have a place in the image, those that the final pooling or Flatten takes:
-    4 x 4 places in the CNNs for 32 x 32 pixels, 5 x 5 in InceptionV3 at 224. Earlier ones have more places, but their
-    average gradient says little: over CIFAR-10's images such maps were scattered, or empty.
+    3 x 3 places in the CNN (4 x 4 in the tutorial's) for 32 x 32 pixels, 5 x 5 in InceptionV3 at 224. Earlier ones have
+    more places, but their average gradient says little: over CIFAR-10's images such maps were scattered, or empty.
 
     Args:
         model: a Keras model that obeys the saved-model contract.

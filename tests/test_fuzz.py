@@ -1,5 +1,7 @@
 """Damaged files through predict.py; `benchmarks/fuzz.py` does it with a thousand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,4 +28,5 @@ def test_every_format_with_each_kind_of_damage(damage, tmp_path, rng, recwarn, c
                 assert load_image(path, 32, 32).shape == (32, 32, 3)
             except Problem as problem:
                 assert str(problem).startswith(str(path)) and "\n" not in str(problem)
-    assert not recwarn.list and capfd.readouterr() == ("", "")
+    ours = [warning for warning in recwarn.list if "/PIL/" not in Path(warning.filename).as_posix()]
+    assert not ours and capfd.readouterr() == ("", "")  # pytest lifts the filter that keeps Pillow's own warnings away
