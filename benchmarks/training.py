@@ -59,9 +59,9 @@ def data_arguments(args):
 
 
 def spread(values):
-    """Mean ± standard deviation in per cent, or the one value."""
+    """Mean ± standard deviation in per cent, or the one value and that it is one."""
     if len(values) == 1:
-        return f"{values[0]:.2%}"
+        return f"{values[0]:.2%} (n=1)"
     return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f} %"
 
 

@@ -16,10 +16,10 @@ from classify.metrics import wilson_interval
 
 INK, TRAIN, VALIDATION, SHARE = "#1f2937", "#8c9bb0", "#c2410c", "#1a66b8"
 # One colour a model, told apart by the colour-blind too: after Okabe & Ito (2008), https://jfly.uni-koeln.de/color/
-MODELS = ("#0072b2", "#d05a00", "#008a66", "#b0609a", "#806600")
+MODELS = ("#0072b2", "#d05a00", "#008a66", "#b0609a", "#806600", "#5a6675")
 # What a colour becomes on a dark page.
 DARK = {INK: "#e5e7eb", VALIDATION: "#fb923c"} | dict(
-    zip(MODELS, ("#4fadea", "#f28c3a", "#2cc295", "#e39ac4", "#d6b531"), strict=True)
+    zip(MODELS, ("#4fadea", "#f28c3a", "#2cc295", "#e39ac4", "#d6b531", "#aab7c4"), strict=True)
 )
 PAGE_WIDTH = 4.6  # inches of a picture in a page: as wide as a telephone shows
 PAGE_STYLE = {

@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference, light, runs, views
+from classify import data, inference, light, outsiders, runs, views
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,8 @@ def test_test_time_augmentation_answers_beside_the_plain_answer(digits_run, pict
         assert list(answer["tta"]["probabilities"].values()) == pytest.approx(after.tolist(), abs=1e-4)
         assert answer["tta"]["class"] == str(after.argmax())
         assert answer["tta"]["probability"] == pytest.approx(after.max(), abs=1e-4)
-    first, *_ = script("predict.py", *arguments, cwd=tmp_path, env=without_keras).stdout.splitlines()
+    arguments = ("digit 0.png", *arguments[1:])
+    first, *_ = script("predict.py", *arguments, cwd=folder, env=without_keras).stdout.splitlines()
     top = plain[0].argmax()
     assert f"{100 * plain[0, top]:.1f} %  █" in first and first.endswith(f"TTA {100 * expected[0, top]:5.1f} %")
 
@@ -125,15 +126,20 @@ def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
 
 
 def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pictures, tmp_path):
-    shutil.copy(pictures[0] / "digit 0.png", tmp_path / "digit.png")
-    Image.effect_noise((32, 32), 90).save(tmp_path / "noise.png")
-    arguments = ("digit.png", "noise.png", "--model", digits_run.folder)
-    lines = script("predict.py", *arguments, cwd=tmp_path).stdout.splitlines()
-    assert len(lines) == 5 and lines[0].startswith("digit.png  ") and "█" in lines[0]
-    assert (
-        lines[4].startswith("noise.png  not sure: perhaps none of the 10 classes (best guess ") and len(lines[4]) <= 80
-    )
-    answers = script("predict.py", *arguments, "--json", cwd=tmp_path).stdout.splitlines()
+    run = shutil.copytree(digits_run.folder, tmp_path / "run")
+    folder, pixels = pictures
+    scores = outsiders.generalized_entropy(inference.predict(inference.load_model(run / "model.keras"), pixels[:2]))
+    info = json.loads((run / "run.json").read_text())
+    assert info["unsure"]["score"] == outsiders.SCORE and info["unsure"]["threshold"] > 0
+    info["unsure"]["threshold"] = scores.mean()  # between the two, whichever the network is surer of
+    (run / "run.json").write_text(json.dumps(info))
+    sure, unsure = (f"digit {i}.png" for i in np.argsort(scores))
+    arguments = (sure, unsure, "--model", run)
+    lines = script("predict.py", *arguments, cwd=folder).stdout.splitlines()
+    assert len(lines) == 5 and lines[0].startswith(f"{sure}  ") and "█" in lines[0]
+    assert lines[4].startswith(f"{unsure}  not sure: perhaps none of the 10 classes (best guess ")
+    assert len(lines[4]) <= 80
+    answers = script("predict.py", *arguments, "--json", cwd=folder).stdout.splitlines()
     assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
 
 
