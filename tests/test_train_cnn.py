@@ -92,7 +92,7 @@ np.save("answer.npy", answers[0])
     assert "classify" not in config and "bfloat16" not in config
 
 
-@pytest.mark.parametrize("recipe", ["standard", "tutorial"])
+@pytest.mark.parametrize("recipe", ["record", "tutorial"])
 def test_the_same_seed_twice_gives_identical_weights(recipe, tmp_path):
     for name in ("one", "other"):
         process = script("train_cnn.py", *QUICK, "--recipe", recipe, "--seed", "5", "--out", name, cwd=tmp_path)
