@@ -32,8 +32,8 @@ from benchmarks.training import accuracies, data_arguments, trained
 from classify import command, options, runs
 from classify.progress import duration
 
-ROUNDS = 5
-STEPS = 10
+ROUNDS = 3
+STEPS = 4
 SEEDS = 3
 
 
