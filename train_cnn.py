@@ -1,7 +1,7 @@
 """Train a CNN, on CIFAR-10 unless told otherwise, and measure it.
 
   python train_cnn.py                      the standard recipe on CIFAR-10
-  python train_cnn.py --recipe record      Muon instead of Adam: the most accurate
+  python train_cnn.py --recipe record      Muon instead of Adam, in fewer epochs
   python train_cnn.py --recipe sprint      a small network, two epochs: 83 %
   python train_cnn.py --recipe tutorial    the plain beginner's CNN, to compare
   python train_cnn.py --data digits        a try of seconds, without network
