@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -44,6 +45,7 @@ def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
     assert found["loss"] == pytest.approx(reference.log_loss(test.labels, probabilities), abs=1e-5)
     assert found["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
     assert found["parameters"] == 1_168_362 and found["images_per_second"] > 0
+    assert found["calibration"]["nll"] == pytest.approx(found["loss"])
     assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
 
 
@@ -72,6 +74,8 @@ def test_the_validation_split_is_the_one_the_run_chose_on(tmp_path):
     options = ("--data", "digits", "--limit", "256", "--epochs", "3", "--validation", "0.2", "--precision", "float32")
     assert script("train_cnn.py", *options, "--recipe", "tutorial", cwd=tmp_path).returncode == 0
     [found] = evaluated("cnn-tutorial-digits", "--split", "validation", cwd=tmp_path)
+    assert "flatter" in (tmp_path / "runs/report-digits-validation.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "runs/report-digits.html").exists()
     rows = (tmp_path / "runs" / "cnn-tutorial-digits" / "history.csv").read_text().splitlines()[1:]
     best = max(float(row.split(",")[4]) for row in rows)
     assert found["n"] == 288 and found["accuracy"] == pytest.approx(best, abs=1e-5)
@@ -110,17 +114,27 @@ def test_a_description_of_class_names_alone(folder):
 
 def test_tables_for_people(folder):
     process = script("evaluate.py", "cnn-digits", "runs/second", cwd=folder)
-    assert process.returncode == 0 and process.stderr == ""
+    assert process.returncode == 0 and Path(process.stderr.strip()) == Path("runs/report-digits.html")
     lines = process.stdout.splitlines()
     assert lines[0] == "digits test, 360 images"
     assert [line.split()[0] for line in lines[4:6]] == ["cnn-digits", "second"]
     assert "cnn-digits and second are equally accurate" in process.stdout
     assert max(map(len, lines)) <= 80
+    page = (folder / "runs/report-digits.html").read_text(encoding="utf-8")
+    assert "digits test: cnn-digits and second" in page and "cnn-digits and second are equally accurate" in page
+    assert page.count("<picture>") == 7 and "Epoch " in page
 
 
 def test_without_a_name_the_newest_run_of_each_recipe(digits_run):
     process = script("evaluate.py", cwd=digits_run.cwd)
     assert process.returncode == 0 and "cnn-digits" in process.stdout
+
+
+def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path):
+    (tmp_path / "runs").touch()
+    process = script("evaluate.py", digits_run.folder, "--json", cwd=tmp_path)
+    assert process.returncode == 1 and len(json.loads(process.stdout)["models"]) == 1
+    assert process.stderr.startswith("there is no report: ") and process.stderr.count("\n") == 1
 
 
 def test_models_of_different_data_are_not_compared(folder):

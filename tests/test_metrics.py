@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from classify.metrics import compare, measure, wilson_interval
+from classify.metrics import calibration, compare, measure, wilson_interval
 
 NAMES = ("cat", "dog", "fish")
 
@@ -98,3 +98,18 @@ def test_the_interval_covers_the_true_difference(only_first, only_second, rng):
         low, high = compare(np.zeros(1000, int), first_wrong * 1, second_wrong * 1, NAMES[:2])["interval"]
         covered += low <= only_first - only_second <= high
     assert 182 <= covered <= 198
+
+
+def test_calibration_of_a_worked_example():
+    """Four answers 90 % sure of which three are right, six 60 % sure of which two are."""
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 6)
+    labels = np.array([0, 0, 0, 1] + [1, 1, 0, 0, 0, 0])
+    found = calibration(labels, probabilities)
+    assert found["ece"] == pytest.approx(0.4 * (0.9 - 3 / 4) + 0.6 * (0.6 - 2 / 6))
+    assert found["nll"] == pytest.approx(reference.log_loss(labels, probabilities))
+    assert found["brier"] == pytest.approx(2 * reference.brier_score_loss(labels, probabilities[:, 1]))
+    filled = [one for one in found["bins"] if one["count"]]
+    assert len(found["bins"]) == 15 and [one["count"] for one in filled] == [6, 4]
+    assert [one["accuracy"] for one in filled] == pytest.approx([2 / 6, 3 / 4])
+    assert [one["confidence"] for one in filled] == pytest.approx([0.6, 0.9])
+    assert filled[0]["low"] < 0.6 <= filled[0]["high"] and found["bins"][0]["accuracy"] is None

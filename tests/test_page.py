@@ -279,7 +279,7 @@ def test_a_browser_shows_all_of_it(pages, browser, name, width, scheme):
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get((pages[0] / f"{name}.html").as_uri())
-    assert browser.execute_script("return document.documentElement.clientWidth") == width
+    assert browser.execute_script("return innerWidth") == width
     assert browser.execute_script("return document.images.length") > 10
     assert browser.execute_script(NOT_SHOWN) == 0
     assert browser.execute_script(TOO_WIDE) == []

@@ -114,6 +114,47 @@ def test_a_json_of_the_same_name_describes_a_file():
     assert runs.find("bare.keras").class_names(2) == ("x", "y")
 
 
+def test_a_runs_history_is_read_back_and_a_strangers_is_not():
+    finished_run("mine")
+    assert runs.find("mine").history() == []
+    with runs.Run(runs.ROOT / "mine") as run:
+        run.save_history([{"epoch": 1, "loss": 0.5, "accuracy": 0.8, "learning_rate": 0.1, "seconds": 3.0}])
+    assert runs.find("mine").history() == []  # the training that wrote it has not finished: the model is an older one
+    run.finish("finished", data="cifar10")
+    assert runs.find("mine").history() == [
+        {"epoch": 1, "loss": 0.5, "accuracy": 0.8, "learning_rate": 0.1, "seconds": 3.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "epoch,loss\n1,2", "epoch,loss,accuracy,learning_rate\n1,2,x,4", "\0", "epoch\n1,2,3"]
+)
+def test_a_damaged_history_is_none(text):
+    finished_run("mine")
+    (runs.ROOT / "mine" / "history.csv").write_text(text)
+    assert runs.find("mine").history() == []
+
+
+def test_the_epoch_in_which_training_diverged_is_no_history():
+    finished_run("mine")
+    rows = "1,2,0.5,0.1\n2,nan,0.1,0.1"
+    (runs.ROOT / "mine" / "history.csv").write_text(f"epoch,loss,accuracy,learning_rate\n{rows}")
+    assert [row["epoch"] for row in runs.find("mine").history()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "name"),
+    [
+        ("cifar10", "test", "report.html"),
+        ("cifar10", "validation", "report-validation.html"),
+        ("digits", "test", "report-digits.html"),
+        ("../my data", "train", "report-.._my_data-train.html"),
+    ],
+)
+def test_a_report_is_named_by_what_it_shows(data, split, name):
+    assert runs.report_file(data, split) == runs.ROOT / name
+
+
 @pytest.mark.parametrize("name", ["nothing", "runs/empty"])
 def test_what_is_not_there_is_named(name):
     (runs.ROOT / "empty").mkdir(parents=True)
@@ -142,6 +183,8 @@ def test_newest_runs():
 
 
 def test_the_light_modules_do_not_import_tensorflow():
-    code = "import sys, classify.metrics, classify.plots, classify.images, classify.runs, classify.report; "
+    code = (
+        "import sys, classify.metrics, classify.plots, classify.images, classify.runs, classify.report, classify.page; "
+    )
     code += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=runs.PROJECT).returncode == 0
