@@ -4,15 +4,18 @@
   python evaluate.py cnn cnn-tutorial     two runs, by name or folder
   python evaluate.py model.keras --data cifar10
   python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
+  python evaluate.py cnn --calibrate      make its percentages trustworthy
+  python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
-Each figure is computed by scikit-learn from the predictions for every image of
-the split; runs/report.html shows them with pictures, in any browser.
+Each figure comes from the predictions for every image of the split, with its
+95 % interval below it; between two models, whether the difference is real.
+runs/report.html shows them with pictures, in any browser, and
+docs/evaluate.schema.json describes the JSON.
 """
 
 import functools
 import json
-import time
 
 from classify import command, options, report, runs
 from classify.command import Problem
@@ -24,9 +27,22 @@ def parse(argv=None):
     parser.add_argument(
         "--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test"
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="first fit a temperature on each run's validation images and build it into its model.keras",
+    )
+    parser.add_argument(
+        "--tta", action="store_true", help="measure with test-time augmentation too: views mirrored and shifted"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
+    parser.add_argument("--robust-images", type=options.whole_number(1), metavar="N", help="on so many. Default: 1000")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.calibrate and (args.data or args.split != "test"):
+        parser.error("--calibrate takes neither --data nor --split: each run has its own")
+    return args
 
 
 def main(argv=None):
@@ -56,15 +72,17 @@ def by_data(models, args):
 
 def measure_group(group, args):
     """Measure models that share their data and show it; return (rows, comparisons, whether anything failed)."""
-    measurement = Measurement(group, args)
-    rows, failed = command.each(group, measurement)
-    comparisons = measurement.compare()
+    from classify.evaluation import Evaluation
+
+    evaluation = Evaluation(group, args)
+    rows, failed = command.each(group, evaluation)
+    comparisons = evaluation.compare()
     if rows and not args.json:
-        show(rows, comparisons, measurement.source.title)
+        show(rows, comparisons, evaluation.source.title)
     if rows:
-        file = runs.report_file(measurement.source.name, args.split)
+        file = runs.report_file(evaluation.source.name, args.split)
         try:
-            runs.write_text(file, measurement.page(rows, comparisons))
+            runs.write_text(file, evaluation.page(rows, comparisons))
             command.note(str(file))
         except OSError as error:  # what was measured is worth having all the same
             command.note(f"there is no report: {command.describe(error)}")
@@ -72,78 +90,21 @@ def measure_group(group, args):
     return rows, comparisons, failed
 
 
-class Measurement:
-    """Measures models on a split that is read once."""
-
-    def __init__(self, group, args):
-        from classify import data
-
-        trained = next((model.options for model in group if model.data), {})
-        option = args.data or trained.get("data") or next(model.data for model in group if model.data)
-        self.source = data.find(option, args.data_dir or trained.get("data_dir"))
-        self.split_name = args.split
-        self.share = trained.get("validation", 0.1)
-        self.split = data.read_split(self.source, args.split, self.share)
-        self.measured = []
-
-    def __call__(self, saved):
-        """Return metrics.json's entries for a ``SavedModel``, and what it costs."""
-        from classify import inference, metrics
-
-        if self.split_name != "test" and saved.options.get("validation", self.share) != self.share:
-            raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
-        if not len(self.split):
-            raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
-        model = inference.load_model(saved.path)
-        class_names = saved.class_names(model.output_shape[-1])
-        if len(class_names) != len(self.source.class_names) or (saved.info and class_names != self.source.class_names):
-            raise Problem(f"{saved.name} knows other classes than {self.source.title}")
-        if model.input_shape[1:] != self.split.images.shape[1:]:
-            raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
-        last = len(self.split) % inference.BATCH_SIZE  # the size of the last batch: both sizes are compiled first
-        inference.predict(model, self.split.images[: inference.BATCH_SIZE + last])
-        start = time.perf_counter()
-        probabilities = inference.predict(model, self.split.images, saved.name)
-        seconds = time.perf_counter() - start
-        self.measured.append((saved, probabilities))
-        return {
-            "name": saved.name,
-            "data": self.source.name,
-            "split": self.split_name,
-            **metrics.measure(self.split.labels, probabilities, self.source.class_names),
-            "calibration": metrics.calibration(self.split.labels, probabilities),
-            "parameters": model.count_params(),
-            "bytes": saved.path.stat().st_size,
-            "images_per_second": round(len(self.split) / seconds, 1),
-        }
-
-    def compare(self):
-        """Return the most accurate model's comparison with each other one."""
-        from classify import metrics
-
-        labels, names = self.split.labels, self.source.class_names
-        predicted = [(saved.name, probabilities.argmax(axis=1)) for saved, probabilities in self.measured]
-        ranked = sorted(predicted, key=lambda model: -(model[1] == labels).mean())
-        return [
-            {"models": [ranked[0][0], other], **metrics.compare(labels, ranked[0][1], predicted, names)}
-            for other, predicted in ranked[1:]
-        ]
-
-    def page(self, rows, comparisons):
-        """Return the report on all models measured, as HTML."""
-        from classify import page
-
-        return page.render(self.source, self.split_name, self.split, rows, comparisons, self.measured)
-
-
 def show(rows, comparisons, title):
-    """Print one data set's table, one row a model, what the difference is worth, and the tables a class."""
+    """Print what calibration did, one data set's tables of all models, what each difference is worth, the classes."""
+    for row in rows:
+        if "calibrated" in row:
+            report.show(*report.calibrated(row), "")
     split, n = rows[0]["split"], rows[0]["n"]
-    report.show(f"{title} {split}, {n:,} images\n", report.comparison(rows), "")
+    report.show(f"{title} {split}, {n:,} images; below each figure its 95 % interval\n", report.comparison(rows), "")
+    if "tta" in rows[0]:
+        report.show(report.views(rows), "")
+    report.show(report.confidence_and_cost(rows), "")
     for comparison in comparisons:
         report.show(report.verdict(comparison), "")
-    for first in range(0, len(rows), report.MODELS_A_TABLE):
-        report.show(report.per_class(rows[first : first + report.MODELS_A_TABLE]), "")
+    for table in (report.per_class, report.robustness) if "robustness" in rows[0] else (report.per_class,):
+        for first in range(0, len(rows), report.MODELS_A_TABLE):
+            report.show(table(rows[first : first + report.MODELS_A_TABLE]), "")
 
 
 if __name__ == "__main__":

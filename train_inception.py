@@ -66,7 +66,7 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    from classify import data, features, results, training, weights
+    from classify import data, features, inference, results, training, weights
     from classify.finetuning import fine_tune
     from models.inception import SMALLEST, build_head, build_inception, set_head
 
@@ -103,10 +103,12 @@ def main(argv=None):
     with runs.Run(runs.folder_for(args.out, args.recipe, dataset.source.name, args.overwrite)) as run:
         outcome = training.fit(head, batches, validation, args.epochs, run, args.early_stopping)
         set_head(model, head)
+        held_out = inference.predict(head, validation.images, "measuring")
         if args.fine_tune and not outcome.interrupted:
             outcome = fine_tune(model, dataset, outcome, args, run, arithmetic)
+            held_out = inference.predict(model, dataset.validation.images, "measuring")
         name = f"inception, {weights.title(args.weights)}"
-        results.conclude(run, model, dataset, outcome, args, arithmetic, started, name)
+        results.conclude(run, model, dataset, outcome, args, arithmetic, started, held_out, name)
     return 130 if outcome.interrupted else 0
 
 

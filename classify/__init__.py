@@ -1,1 +1,1 @@
-"""What the four scripts share, one noun a file."""
+"""What the scripts share, one noun a file."""

@@ -3,19 +3,18 @@
 import numpy as np
 
 
-def augment(images, rng, mirror=True, shift=2):
-    """Return a copy of a batch, each image mirrored with probability 1/2 and shifted at random.
+def augment(images, rng, mirrored=None, shift=2):
+    """Return a copy of a batch, some images mirrored and each shifted at random.
 
     Args:
         images: uint8 array of shape (N, H, W, C).
         rng: a ``numpy.random.Generator``; the same state gives the same result.
-        mirror: whether images of this data set may be mirrored.
+        mirrored: which images to mirror, bool of shape (N,); none if left out.
         shift: the largest shift in pixels, up and down and sideways; what moves in is the image reflected
             at its border.
     """
     n, height, width, channels = images.shape
-    if mirror:
-        mirrored = rng.random(n) < 0.5
+    if mirrored is not None:
         images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
     border = (shift, shift)
     padded = np.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")

@@ -20,7 +20,9 @@ class Batches(keras.utils.PyDataset):
         batch_size: the largest number of images in a batch.
         seed: a whole number.
         augment: whether to mirror and shift.
-        mirror: whether images of this data set may be mirrored.
+        mirror: whether images of this data set may be mirrored. Half of them, drawn once, are mirrored in the first
+            epoch and the other half in the next, in turn, so that two epochs show each image both ways; mirroring
+            at random repeats itself half of the time (Jordan 2024, arXiv:2404.00498).
         label_smoothing: the share of each label that is spread evenly over all classes (Szegedy et al. 2015,
             arXiv:1512.00567), so that a network gains nothing by being ever more certain.
 
@@ -34,7 +36,9 @@ class Batches(keras.utils.PyDataset):
         self.steps = math.ceil(len(split) / batch_size)
         self.seed = seed
         self.augment = augment
-        self.mirror = mirror
+        # (seed, epoch) shuffles and (seed, epoch, step) shifts: one word more is a stream of its own.
+        mirrored_first = np.random.default_rng((seed, 0, 0, 1)).random(len(split)) < 0.5
+        self.mirrored_first = mirrored_first if mirror else None
         self.label_smoothing = label_smoothing
         self.start_epoch(0)
 
@@ -53,8 +57,11 @@ class Batches(keras.utils.PyDataset):
         images = self.split.images[rows]
         if self.augment:
             rng = np.random.default_rng((self.seed, self.epoch, step))
-            images = augment(images, rng, mirror=self.mirror)
+            images = augment(images, rng, self._mirrored(rows))
         return images, self._smooth(one_hot(self.split.labels[rows], self.classes))
+
+    def _mirrored(self, rows):
+        return None if self.mirrored_first is None else self.mirrored_first[rows] ^ (self.epoch % 2 == 1)
 
     def _smooth(self, labels):
         return labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes

@@ -81,14 +81,15 @@ def start_keras():
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns when several models predict in turn
-    with _standard_error_kept():
+    with standard_error_kept():
         import keras
 
         keras.ops.zeros(1)
 
 
 @contextlib.contextmanager
-def _standard_error_kept():
+def standard_error_kept():
+    """Keep off the terminal what is written to standard error, by C++ too; show it if the block fails."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as kept:

@@ -14,7 +14,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         training = bool(training and self.trainable)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma.value,
+            scale=self.gamma.value if self.scale else tf.ones_like(self.beta.value),
             offset=self.beta.value,
             mean=self.moving_mean.value,
             variance=self.moving_variance.value,

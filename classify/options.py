@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamw")
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
@@ -16,7 +17,10 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args=None, namespace=None):
-        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
+        args = sys.argv[1:] if args is None else args
+        # What follows -- is no option; argparse forgets that where options may come between other arguments.
+        parse = self.parse_known_args if "--" in args else self.parse_known_intermixed_args
+        parsed, unknown = parse(args, namespace)
         if unknown:
             self.error(self._unknown(unknown))
         return parsed
@@ -77,13 +81,14 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
     )
 
 
-def add_training(parser, recipes, augment):
+def add_training(parser, recipes, augment, optimizers=OPTIMIZERS):
     """Add the options of a training run; those left out get the recipe's own value.
 
     Args:
         parser: the ``Parser``.
         recipes: a dictionary of option values a recipe, for the help text.
         augment: what ``--augment`` does.
+        optimizers: the names to choose from.
     """
 
     def default(option, none=""):
@@ -95,10 +100,9 @@ def add_training(parser, recipes, augment):
     add = parser.add_argument
     add(
         "--optimizer",
-        choices=OPTIMIZERS,
-        default="adam",
+        choices=optimizers,
         metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)}. Default: adam",
+        help=f"{', '.join(optimizers)}. {default('optimizer', 'adam')}",
     )
     add(
         "--learning-rate",

@@ -7,17 +7,19 @@ import warnings
 
 import matplotlib
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from PIL import Image
 
 from classify.metrics import wilson_interval
 
 INK, TRAIN, VALIDATION, SHARE = "#1f2937", "#8c9bb0", "#c2410c", "#1a66b8"
 # One colour a model, told apart by the colour-blind too: after Okabe & Ito (2008), https://jfly.uni-koeln.de/color/
-MODELS = ("#0072b2", "#d05a00", "#008a66", "#b0609a", "#806600")
+MODELS = ("#0072b2", "#d05a00", "#008a66", "#b0609a", "#806600", "#5a6675")
 # What a colour becomes on a dark page.
 DARK = {INK: "#e5e7eb", VALIDATION: "#fb923c"} | dict(
-    zip(MODELS, ("#4fadea", "#f28c3a", "#2cc295", "#e39ac4", "#d6b531"), strict=True)
+    zip(MODELS, ("#4fadea", "#f28c3a", "#2cc295", "#e39ac4", "#d6b531", "#aab7c4"), strict=True)
 )
 PAGE_WIDTH = 4.6  # inches of a picture in a page: as wide as a telephone shows
 PAGE_STYLE = {
@@ -117,6 +119,65 @@ def confusion(metrics, title=None, width=None):
         bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, scale), ax=axes, shrink=0.5, aspect=25, pad=0.02)
         bar.set_label("share of the true class")
         bar.ax.yaxis.set_major_formatter(_percent())
+    return figure
+
+
+def study(results, title):
+    """Return a figure of a study: accuracies a seed, learning curves, and accuracy by learning rate.
+
+    Args:
+        results: a dictionary a choice, best first: ``accuracies``, one a seed; ``curves``, accuracies by epoch, one
+            list a seed; ``rate``, the learning rate of these; ``rates``, accuracy by learning rate with one seed.
+        title: what was trained on what.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=120)
+    figure.suptitle(title)
+    seeds, curves, rates = figure.subplots(1, 3)
+    for i, (choice, result) in enumerate(results.items()):
+        style = {"color": colour(i), "label": choice}
+        seeds.plot(result["accuracies"], [i] * len(result["accuracies"]), "o", alpha=0.5, **style)
+        seeds.plot(np.mean(result["accuracies"]), i, "|", markersize=22, markeredgewidth=2, **style)
+        mean = np.mean(result["curves"], axis=0)
+        curves.plot(range(1, len(mean) + 1), mean, "o-", markersize=3, **style)
+        rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
+        rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)
+    seeds.set_yticks(range(len(results)), results)
+    seeds.margins(y=0.1)
+    seeds.invert_yaxis()
+    seeds.set_xlabel("validation accuracy: a dot a seed, their mean")
+    curves.set(xlabel="epoch", ylabel="validation accuracy, mean")
+    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rates.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, one seed")
+    rates.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    rates.xaxis.set_major_formatter("{x:g}")
+    rates.xaxis.set_minor_locator(NullLocator())
+    rates.tick_params(axis="x", rotation=45)
+    for axis in (seeds.xaxis, curves.yaxis, rates.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for axes in (seeds, curves, rates):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def explanation(picture, strengths, title):
+    """Return a figure of a picture beside itself under a map of what speaks for a class.
+
+    Args:
+        picture: RGB, uint8 of shape (rows, columns, 3).
+        strengths: of shape (rows, columns), fewer ones; 0 or larger. The largest is drawn brightest.
+        title: what the map is of.
+    """
+    rows, columns, _ = picture.shape
+    heat = Image.fromarray((strengths / max(strengths.max(), 1e-9)).astype("float32"))
+    heat = np.clip(heat.resize((columns, rows), Image.Resampling.BICUBIC), 0, 1)
+    opacity = 0.75 * heat[..., None]
+    overlay = picture / 255 * (1 - opacity) + colormaps["inferno"](heat)[..., :3] * opacity
+    figure = Figure(figsize=(8.2, 4 * rows / columns + 0.4), layout="constrained", dpi=120)
+    for axes, image in zip(figure.subplots(1, 2), (picture, overlay), strict=True):
+        axes.imshow(image)
+        axes.set_axis_off()
+    figure.suptitle(title)
     return figure
 
 

@@ -11,8 +11,12 @@ NATIVE_FLAGS = ("amx_bf16", "avx512_bf16")
 def processor():
     """Return the processor's name and the number of cores this process may use: 'AMD EPYC, 2 cores'."""
     name = next((line.split(":")[1].strip() for line in _cpu_info() if line.startswith("model name")), None)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name or platform.processor() or platform.machine()}, {cores} cores"
+    return f"{name or platform.processor() or platform.machine()}, {cores()} cores"
+
+
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def choose(precision):

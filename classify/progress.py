@@ -4,7 +4,7 @@ import time
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, track
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -60,6 +60,15 @@ class TrainingProgress(keras.callbacks.Callback):
     def _left(self, epochs_done):
         passed = time.perf_counter() - self.started
         return f"{duration(passed / epochs_done * (self.epochs - epochs_done))} left"
+
+
+def bar(steps, doing):
+    """Return ``steps``, a sequence; while they are iterated over, a bar labelled ``doing`` shows the time left.
+
+    It is on standard error, if that is a terminal, and goes when it is done.
+    """
+    console = Console(stderr=True)
+    return track(steps, doing, console=console, transient=True, disable=not console.is_terminal)
 
 
 def duration(seconds):

@@ -2,15 +2,16 @@
 
 import time
 
-from classify import plots, report
+from classify import outsiders, plots, report
 from classify.command import note
+from classify.exports import save_model
 from classify.inference import predict
 from classify.metrics import measure
 from classify.precision import processor
 from classify.progress import duration
 
 
-def conclude(run, model, data, outcome, args, precision, started, name=None):
+def conclude(run, model, data, outcome, args, precision, started, held_out, name=None):
     """Save ``model`` and measure it once on the test split; write and print everything that tells of the run.
 
     Args:
@@ -21,9 +22,10 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         args: the options as they were used; ``args.recipe`` names the recipe.
         precision: the arithmetic of the training.
         started: ``time.perf_counter()`` at the run's start.
+        held_out: ``model``'s probabilities for the validation images, of shape (N, classes); N may be 0.
         name: what to call the model in print and pictures, if not by its recipe.
     """
-    run.save_model(model)
+    save_model(model, run.folder / "model.keras")
     metrics = {"data": data.source.name, "split": "test"}
     metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
     run.save_json("metrics.json", metrics)
@@ -40,6 +42,7 @@ def conclude(run, model, data, outcome, args, precision, started, name=None):
         | {"data": data.source.option},
         data=data.source.name,
         class_names=list(data.class_names),
+        unsure=outsiders.threshold(held_out) if len(held_out) else None,
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         seed=args.seed,
         processor=processor(),

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -39,10 +40,6 @@ class Run:
     def __exit__(self, *error):
         with contextlib.suppress(OSError):  # raised unless the folder is empty
             self.folder.rmdir()
-
-    def save_model(self, model):
-        with whole(self.folder / "model.keras") as path:
-            model.save(path)
 
     def save_figure(self, name, figure):
         with whole(self.folder / name) as path:
@@ -117,6 +114,13 @@ class SavedModel:
     def options(self):
         """The options it was trained with; {} if they are not known."""
         return self.info.get("options", {})
+
+    @property
+    def mirrored(self):
+        """Whether its images may be mirrored; not where it is unknown what they show."""
+        from classify.data import NOT_MIRRORED
+
+        return self.data is not None and self.data not in NOT_MIRRORED
 
     @property
     def recipe(self):
@@ -220,14 +224,22 @@ def _saved(name, path, *descriptions):
 
 @contextlib.contextmanager
 def whole(path):
-    """Yield a path beside ``path`` to write to; what was written becomes ``path`` at once, or not at all."""
+    """Yield a path beside ``path`` to write to; what was written becomes ``path`` at once, or not at all.
+
+    It may be a folder too, which takes the place of a former folder.
+    """
     beside = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield beside
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
+        if beside.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with open(beside, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
+        if beside.is_dir():
+            shutil.rmtree(beside)
         beside.unlink(missing_ok=True)
 
 

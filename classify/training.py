@@ -11,6 +11,7 @@ from classify import data
 from classify.batches import one_hot
 from classify.command import Problem, note
 from classify.inference import BATCH_SIZE
+from classify.muon import Muon
 from classify.precision import choose
 from classify.progress import TrainingProgress, duration
 from classify.runs import score
@@ -23,6 +24,7 @@ OPTIMIZERS = {
     "adagrad": (keras.optimizers.Adagrad, 10, {}),
     "adadelta": (keras.optimizers.Adadelta, 250, {}),
     "adamw": (keras.optimizers.AdamW, 1, {}),
+    "muon": (Muon, 1, {}),
 }
 
 
@@ -53,6 +55,7 @@ def settle(args, recipe, images):
 
     ``recipe`` is a dictionary of options; its learning rate is Adam's. What it holds beyond options is added.
     """
+    args.optimizer = args.optimizer or recipe.get("optimizer", "adam")
     _, factor, _ = OPTIMIZERS[args.optimizer]
     if args.learning_rate is None:
         args.learning_rate = factor * recipe["learning_rate"]
@@ -71,6 +74,8 @@ def compile_model(model, args, steps, learning_rate):
     """Compile ``model`` as ``args`` say: optimizer, weight decay and schedule over so many steps in all."""
     if args.schedule == "one-cycle":
         learning_rate = one_cycle(learning_rate, steps)
+    elif args.schedule == "linear":
+        learning_rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, end_learning_rate=0.0)
     optimizer = make_optimizer(args.optimizer, learning_rate, args.weight_decay)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
 

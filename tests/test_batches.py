@@ -45,3 +45,25 @@ def test_epochs_differ_and_a_batch_depends_on_seed_epoch_and_step_alone(split):
     other.start_epoch(0)
     np.testing.assert_array_equal(other[3][0], first)
     assert not np.array_equal(Batches(split, classes=4, batch_size=25, seed=8)[3][0], first)
+
+
+def mirrored_images(split, seed, epoch, **options):
+    """Which images ``Batches`` mirrors in an epoch; red tells the left half, green the image."""
+    images = np.zeros_like(split.images)
+    images[:, :, :4] = 255
+    images[:, :, :, 1] = np.arange(len(images))[:, None, None]
+    batches = Batches(Split(images, split.labels), classes=4, batch_size=103, seed=seed, **options)
+    batches.start_epoch(epoch)
+    shown = batches[0][0]
+    return dict(zip(shown[:, 0, 0, 1].tolist(), (shown[:, 4, 1, 0] == 0).tolist(), strict=True))
+
+
+def test_half_of_the_images_are_mirrored_and_the_other_half_in_the_next_epoch(split):
+    first, second, third = (mirrored_images(split, 3, epoch) for epoch in range(3))
+    assert 35 < sum(first.values()) < 68
+    assert second == {image: not mirrored for image, mirrored in first.items()} and third == first
+    assert mirrored_images(split, 4, 0) != first
+
+
+def test_digits_are_never_mirrored(split):
+    assert not any(any(mirrored_images(split, 3, epoch, mirror=False).values()) for epoch in range(2))

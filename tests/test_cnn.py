@@ -8,12 +8,15 @@ from models.cnn import build_cnn
 SHAPE = (32, 32, 3)
 
 
-@pytest.mark.parametrize(("recipe", "parameters"), [("tutorial", 122_570), ("standard", 1_168_362)])
+RECIPES = {"tutorial": 122_570, "standard": 1_975_082, "record": 1_975_082, "sprint": 295_978}
+
+
+@pytest.mark.parametrize(("recipe", "parameters"), RECIPES.items())
 def test_parameter_count(recipe, parameters):
     assert build_cnn(recipe, SHAPE, 10).count_params() == parameters
 
 
-@pytest.mark.parametrize("recipe", ["tutorial", "standard"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_is_a_sequential_of_the_promised_built_in_layers(recipe):
     model = build_cnn(recipe, SHAPE, 10, dropout=0.3)
     kinds = [type(layer).__name__ for layer in model.layers]
@@ -48,13 +51,24 @@ def test_activation_by_name(activation):
     assert used == {keras.activations.get(activation)}
 
 
+def test_the_whitening_layer_does_not_train():
+    model = build_cnn("standard", SHAPE, 10)
+    assert model.layers[1].name == "whitening" and model.layers[1].kernel.shape == (2, 2, 3, 24)
+    assert not any("whitening" in weight.path for weight in model.trainable_weights)
+
+
+def test_images_too_small_for_the_poolings():
+    with pytest.raises(ValueError):
+        build_cnn("standard", (8, 8, 3), 10)
+
+
 def test_other_image_sizes_and_class_counts():
     assert build_cnn("standard", (64, 48, 3), 3).output_shape == (None, 3)
 
 
 def test_the_standard_network_starts_by_passing_its_input_on(rng):
     for layer in build_cnn("standard", SHAPE, 10).layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, keras.layers.Conv2D) and layer.name != "whitening":
             inputs = rng.random((1, 5, 5, layer.kernel.shape[2])).astype("float32")
             passed = layer(inputs)[..., : inputs.shape[-1]]
             np.testing.assert_allclose(passed, inputs, atol=1e-6)

@@ -4,13 +4,19 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import keras
 import numpy as np
 import pytest
-from conftest import script
+from conftest import PROJECT, script
 from sklearn import metrics as reference
 
-from classify import data
+import evaluate
+from classify import data, views
+from classify.command import Problem
+from classify.runs import SavedModel
+
+SCHEMA = json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text())
 
 
 @pytest.fixture
@@ -27,26 +33,50 @@ def folder(digits_run, tmp_path):
     return tmp_path
 
 
-def evaluated(*arguments, cwd):
+def found_by(*arguments, cwd):
     process = script("evaluate.py", "--json", *arguments, cwd=cwd)
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
-    assert result["version"] == 1
-    return result["models"]
+    jsonschema.validate(result, SCHEMA)
+    return result
+
+
+def evaluated(*arguments, cwd):
+    return found_by(*arguments, cwd=cwd)["models"]
+
+
+def test_the_schema_is_one_and_notices_what_is_missing():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    empty = {"version": 1, "models": [], "comparisons": []}
+    jsonschema.validate(empty, SCHEMA)
+    for wrong in (empty | {"version": 2}, empty | {"models": [{"name": "cnn"}]}, empty | {"more": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, SCHEMA)
 
 
 def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
-    [found] = evaluated("cnn-digits", cwd=folder)
+    result = found_by("cnn-digits", "second", "--tta", cwd=folder)
+    found, same = result["models"]
     test = data.find("digits").read("test")
-    probabilities = keras.saving.load_model(folder / "runs/cnn-digits/model.keras").predict(test.images, verbose=0)
+    model = keras.saving.load_model(folder / "runs/cnn-digits/model.keras")
+    probabilities = model.predict(test.images, verbose=0)
     predicted = probabilities.argmax(axis=1)
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, predicted))
     assert found["macro"]["f1"] == pytest.approx(reference.f1_score(test.labels, predicted, average="macro"))
     assert found["loss"] == pytest.approx(reference.log_loss(test.labels, probabilities), abs=1e-5)
     assert found["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
-    assert found["parameters"] == 1_168_362 and found["images_per_second"] > 0
     assert found["calibration"]["nll"] == pytest.approx(found["loss"])
+    assert sum(part["count"] for part in found["calibration"]["bins"]) == found["n"] == 360
+    assert found["parameters"] == 1_975_082 and found["images_per_second"] > 0
     assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
+    averaged = views.average(lambda images: model.predict(images, verbose=0), test.images, mirror=False)
+    assert found["tta"]["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, averaged.argmax(axis=1)))
+    own = ("name", "images_per_second")
+    assert {key: same[key] for key in same if key not in own} == {key: found[key] for key in found if key not in own}
+    [comparison] = result["comparisons"]
+    assert comparison["models"] == ["cnn-digits", "second"]
+    assert (comparison["difference"], comparison["p"], comparison["disagreements"]) == (0, 1, 0)
+    assert comparison["both_right"] + comparison["both_wrong"] == 360
 
 
 def test_a_wrong_on_purpose_classifier(tmp_path):
@@ -116,13 +146,25 @@ def test_tables_for_people(folder):
     process = script("evaluate.py", "cnn-digits", "runs/second", cwd=folder)
     assert process.returncode == 0 and Path(process.stderr.strip()) == Path("runs/report-digits.html")
     lines = process.stdout.splitlines()
-    assert lines[0] == "digits test, 360 images"
-    assert [line.split()[0] for line in lines[4:6]] == ["cnn-digits", "second"]
+    assert lines[0] == "digits test, 360 images; below each figure its 95 % interval"
+    assert [lines[i].split()[0] for i in (4, 6)] == ["cnn-digits", "second"]
+    assert [line.split()[0] for line in lines[11:13]] == ["cnn-digits", "second"]
     assert "cnn-digits and second are equally accurate" in process.stdout
+    assert "They give the same answer to every image." in lines
     assert max(map(len, lines)) <= 80
     page = (folder / "runs/report-digits.html").read_text(encoding="utf-8")
     assert "digits test: cnn-digits and second" in page and "cnn-digits and second are equally accurate" in page
     assert page.count("<picture>") == 7 and "Epoch " in page
+
+
+def test_accuracy_on_corrupted_images(folder):
+    [found] = evaluated("cnn-digits", "--robust-images", "60", cwd=folder)
+    robust = found["robustness"]
+    assert robust["n"] == 60 and robust["clean"] > 0.9
+    accuracies = [corruption["accuracies"] for corruption in robust["corruptions"].values()]
+    assert np.shape(accuracies) == (7, 5) and robust["mean"] == pytest.approx(np.mean(accuracies))
+    assert robust["interval"][0] < robust["mean"] < robust["interval"][1]
+    assert 0.3 < robust["mean"] < robust["clean"] and robust["corruptions"]["shift"]["accuracies"][4] < robust["clean"]
 
 
 def test_without_a_name_the_newest_run_of_each_recipe(digits_run):
@@ -140,6 +182,18 @@ def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path):
 def test_models_of_different_data_are_not_compared(folder):
     process = script("evaluate.py", "cnn-digits", "other", cwd=folder)
     assert process.returncode == 2 and "must share their data" in process.stderr and process.stdout == ""
+    assert process.stderr.count("\n") == 1
+
+
+def test_models_are_grouped_by_their_data():
+    digits, mnist, bare = (SavedModel(name, None, {"data": name} if name else {}) for name in ("digits", "mnist", ""))
+    nothing_named = evaluate.parse([])
+    assert evaluate.by_data([digits, mnist, digits], nothing_named) == [[digits, digits], [mnist]]
+    with pytest.raises(Problem, match="share their data; these are of digits and mnist") as problem:
+        evaluate.by_data([digits, mnist], evaluate.parse(["digits", "mnist"]))
+    assert problem.value.status == 2
+    assert evaluate.by_data([digits, mnist], evaluate.parse(["a", "b", "--data", "digits"])) == [[digits, mnist]]
+    assert evaluate.by_data([digits, bare], evaluate.parse(["a", "b"])) == [[digits, bare]]
 
 
 def test_what_cannot_be_used_is_named_and_the_others_are_measured(folder):

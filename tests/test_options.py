@@ -75,9 +75,9 @@ def test_a_recipe_fills_in_what_was_left_out():
 
 
 def test_another_optimizer_brings_its_own_learning_rate():
-    assert tuple(training.OPTIMIZERS) == options.OPTIMIZERS
+    assert tuple(training.OPTIMIZERS) == (*options.OPTIMIZERS, "muon")
     adam, sgd = settled(), settled("--optimizer", "sgd")
-    assert sgd.learning_rate == 0.04
+    assert sgd.learning_rate == 0.06
     assert sgd.learning_rate * sgd.weight_decay == pytest.approx(adam.learning_rate * adam.weight_decay)
     assert settled("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
 
@@ -86,3 +86,11 @@ def test_few_images_get_smaller_batches_unless_a_size_is_given():
     assert settled(images=1_280).batch_size == 64
     assert settled(images=10).batch_size == 16
     assert settled("--batch-size", "512", images=10).batch_size == 512
+
+
+def test_what_follows_two_dashes_is_no_option():
+    parser = options.Parser("")
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--top")
+    assert parser.parse_args(["a", "--top", "3", "b"]).names == ["a", "b"]
+    assert parser.parse_args(["--top", "3", "--", "-a", "b"]).names == ["-a", "b"]

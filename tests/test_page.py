@@ -35,7 +35,7 @@ def trained(folder, name, history=True, **info):
     return runs.SavedModel(name, folder / name / "model.keras", {"data": "digits"} | info)
 
 
-def rendered(saved, probabilities, split, class_names=DIGITS, split_name="test", name="digits"):
+def rendered(saved, probabilities, split, class_names=DIGITS, split_name="test", name="digits", more=()):
     """The page on these models, as ``evaluate.py`` makes it, and the comparisons in it."""
     source = data.Source(name, name, "scikit-learn", class_names, ("train", "test"), None)
     rows = [
@@ -46,6 +46,7 @@ def rendered(saved, probabilities, split, class_names=DIGITS, split_name="test",
             "parameters": 1_168_362,
             "bytes": 4_769_347,
             "images_per_second": 2561.3,
+            **dict(more),
         }
         for model, found in zip(saved, probabilities, strict=True)
     ]
@@ -226,6 +227,19 @@ def test_text_and_colours_stand_out_from_both_grounds(pages):
     light, dark = (theme["ground"] for theme in themes)
     for colour in (*plots.MODELS, plots.VALIDATION):
         assert contrast(colour, light) >= 3 and contrast(plots.DARK[colour], dark) >= 3
+
+
+def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tmp_path, rng):
+    split = images(rng, 60, 10)
+    saved, probabilities = [trained(tmp_path, "cnn")], [answers(rng, split.labels, 10, 2)]
+    plain, _ = rendered(saved, probabilities, split)
+    assert "test-time augmentation" not in plain and "corrupted" not in plain
+    more = {
+        "tta": {"accuracy": 0.8125, "accuracy_interval": [0.7, 0.9]},
+        "robustness": {"mean": 0.4321, "interval": [0.4, 0.5]},
+    }
+    full, _ = rendered(saved, probabilities, split, more=more)
+    assert all(text in full for text in ("81.2\N{NO-BREAK SPACE}% <small>70.0 to 90.0", "<small>40.0 to 50.0"))
 
 
 @pytest.fixture(scope="module")

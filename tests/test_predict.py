@@ -1,5 +1,6 @@
 """The command `predict.py`, as a user runs it."""
 
+import functools
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference
+from classify import data, inference, light, outsiders, runs, views
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,130 @@ def test_a_png_gets_the_class_and_probability_of_its_pixels(digits_run, pictures
         assert list(answer["probabilities"].values()) == pytest.approx(probabilities.tolist(), abs=1e-4)
 
 
+@pytest.fixture
+def without_keras(tmp_path):
+    """An environment in which importing TensorFlow or Keras ends the program."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("raise SystemExit('imported')")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_with_a_light_copy_neither_tensorflow_nor_keras_is_imported(digits_run, pictures, without_keras, tmp_path):
+    arguments = (pictures[0], "--json", "--model")
+    process = script("predict.py", *arguments, digits_run.folder, cwd=tmp_path, env=without_keras)
+    assert process.returncode == 0 and process.stderr == ""
+    light = [json.loads(line) for line in process.stdout.splitlines()]
+
+    shutil.copytree(digits_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.tflite"))
+    process = script("predict.py", *arguments, "run", cwd=tmp_path)
+    assert process.returncode == 0 and process.stderr == ""
+    for one, other in zip(light, map(json.loads, process.stdout.splitlines()), strict=True):
+        assert one["class"] == other["class"]
+        assert list(one["probabilities"].values()) == pytest.approx(list(other["probabilities"].values()), abs=1e-4)
+
+
+def test_the_shipped_model_has_a_current_light_copy():
+    assert light.find(runs.SHIPPED) is not None
+
+
+def test_standard_input_and_odd_names(digits_run, pictures, tmp_path):
+    content = (pictures[0] / "digit 2.png").read_bytes()
+    names = ["-", "./-dash.png", "a b.png", "Ä 図 ж.png"]
+    for name in names[1:]:
+        (tmp_path / name).write_bytes(content)
+    arguments = (*names, "--json", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, cwd=tmp_path, input=content, text=False)
+    assert process.returncode == 0, process.stderr
+    answers = [json.loads(line) for line in process.stdout.decode().splitlines()]
+    assert [answer.pop("image") for answer in answers] == ["-", "-dash.png", *names[2:]]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_several_models_side_by_side(digits_run, pictures, tmp_path):
+    shutil.copy(pictures[0] / "digit 3.png", tmp_path / "x.png")
+    models = ("--model", digits_run.folder, "--model", runs.SHIPPED)
+    process = script("predict.py", "x.png", *models, cwd=tmp_path)
+    assert process.returncode == 0 and process.stderr == ""
+    first, second, *charts = process.stdout.splitlines()
+    assert first == "x.png" and second.split() == ["cnn-digits", "cnn"] and len(charts) == 4
+    process = script("predict.py", "x.png", *models, "--json", cwd=tmp_path)
+    answer = json.loads(process.stdout)
+    assert answer["image"] == "x.png" and [found["model"] for found in answer["models"]] == ["cnn-digits", "cnn"]
+    assert answer["models"][0]["class"] == charts[0].split()[0] and answer["models"][0]["unsure"] is False
+    assert len(answer["models"][1]["probabilities"]) == 10
+
+
+def test_test_time_augmentation_answers_beside_the_plain_answer(digits_run, pictures, without_keras, tmp_path):
+    folder, pixels = pictures
+    arguments = (folder, "--tta", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, "--json", cwd=tmp_path, env=without_keras)
+    assert process.returncode == 0 and process.stderr == ""
+    model = inference.load_model(digits_run.folder / "model.keras")
+    predict = functools.partial(inference.predict, model)
+    plain, expected = predict(pixels), views.average(predict, pixels, mirror=False)
+    mirrored = views.average(predict, pixels, mirror=True)
+    assert np.abs(expected - plain).max() > 1e-3 and np.abs(expected - mirrored).max() > 1e-3
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    for answer, before, after in zip(answers, plain, expected, strict=True):
+        assert list(answer["probabilities"].values()) == pytest.approx(before.tolist(), abs=1e-4)
+        assert list(answer["tta"]["probabilities"].values()) == pytest.approx(after.tolist(), abs=1e-4)
+        assert answer["tta"]["class"] == str(after.argmax())
+        assert answer["tta"]["probability"] == pytest.approx(after.max(), abs=1e-4)
+    arguments = ("digit 0.png", *arguments[1:])
+    first, *_ = script("predict.py", *arguments, cwd=folder, env=without_keras).stdout.splitlines()
+    top = plain[0].argmax()
+    assert f"{100 * plain[0, top]:.1f} %  █" in first and first.endswith(f"TTA {100 * expected[0, top]:5.1f} %")
+
+
+@pytest.mark.parametrize(("data", "mirrored"), [("cifar10", True), ("digits", False), (None, False)])
+def test_what_may_be_mirrored(data, mirrored):
+    assert runs.SavedModel("x", None, {"data": data} if data else {}).mirrored is mirrored
+
+
 def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
     shutil.copy(pictures[0] / "digit 0.png", tmp_path / "x.png")
     process = script("predict.py", "x.png", "--top", "2", "--model", digits_run.folder, cwd=tmp_path)
     lines = process.stdout.splitlines()
     assert process.returncode == 0 and len(lines) == 3
     assert lines[0].startswith("x.png  ") and "█" in lines[0] and "8 others" in lines[2]
+
+
+def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pictures, tmp_path):
+    run = shutil.copytree(digits_run.folder, tmp_path / "run")
+    folder, pixels = pictures
+    scores = outsiders.generalized_entropy(inference.predict(inference.load_model(run / "model.keras"), pixels[:2]))
+    info = json.loads((run / "run.json").read_text())
+    assert info["unsure"]["score"] == outsiders.SCORE and info["unsure"]["threshold"] > 0
+    info["unsure"]["threshold"] = scores.mean()  # between the two, whichever the network is surer of
+    (run / "run.json").write_text(json.dumps(info))
+    sure, unsure = (f"digit {i}.png" for i in np.argsort(scores))
+    arguments = (sure, unsure, "--model", run)
+    lines = script("predict.py", *arguments, cwd=folder).stdout.splitlines()
+    assert len(lines) == 5 and lines[0].startswith(f"{sure}  ") and "█" in lines[0]
+    assert lines[4].startswith(f"{unsure}  not sure: perhaps none of the 10 classes (best guess ")
+    assert len(lines[4]) <= 80
+    answers = script("predict.py", *arguments, "--json", cwd=folder).stdout.splitlines()
+    assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
+
+
+def test_an_explanation_of_each_image_is_written_and_a_wrong_class_is_one_line(digits_run, pictures, tmp_path):
+    arguments = (pictures[0] / "digit 0.png", "--model", digits_run.folder)
+    process = script("predict.py", *arguments, "--explain-to", "why", cwd=tmp_path)
+    explained = tmp_path / "why" / "digit 0.png.explained.png"
+    assert process.returncode == 0 and "explained in why/digit 0.png.explained.png\n" in process.stderr
+    assert min(Image.open(explained).size) > 300
+    content = (pictures[0] / "digit 0.png").read_bytes()
+    process = script("predict.py", "-", *arguments[1:], "--explain", cwd=tmp_path, input=content, text=False)
+    assert process.returncode == 0 and process.stderr == b"-: explained in stdin.explained.png\n"
+    shown = [np.asarray(Image.open(path)) for path in (explained, tmp_path / "stdin.explained.png")]
+    np.testing.assert_array_equal(*shown)
+    process = script("predict.py", *arguments, "--explain-class", "11", cwd=tmp_path)
+    assert process.returncode == 2 and process.stdout == ""
+    assert process.stderr == "predict.py: --explain-class: there is no class 11; did you mean 1?\n"
+    process = script("predict.py", *arguments, "--model", runs.SHIPPED, "--explain", cwd=tmp_path)
+    assert process.returncode == 2 and process.stderr == "predict.py: --explain takes one --model\n"
 
 
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
@@ -70,7 +189,8 @@ def test_a_model_that_is_none(model, pictures, tmp_path):
 def test_a_model_without_a_description_gets_numbered_classes(digits_run, pictures, tmp_path):
     shutil.copy(digits_run.folder / "model.keras", tmp_path / "bare.keras")
     process = script("predict.py", pictures[0] / "digit 0.png", "--model", "bare.keras", "--json", cwd=tmp_path)
-    assert json.loads(process.stdout)["class"].startswith("class ")
+    answer = json.loads(process.stdout)
+    assert answer["class"].startswith("class ") and answer["unsure"] is None
     assert "bare.keras has no run.json beside it" in process.stderr
 
 

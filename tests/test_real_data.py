@@ -63,17 +63,27 @@ def test_the_shipped_model_is_as_accurate_as_its_card_says(shipped):
     assert shipped["accuracy"] > 0.88
 
 
-def test_a_test_image_as_a_png_gets_the_answer_of_evaluate(cifar10, tmp_path):
+def test_the_shipped_models_threshold_calls_few_test_images_unsure_and_noise_more_often(cifar10, rng):
+    from classify import inference, outsiders, runs
+
+    noise = rng.integers(0, 256, (200, 32, 32, 3), dtype="uint8")
+    rows = inference.predict(inference.load_model(runs.SHIPPED), np.concatenate([cifar10.test.images[:1000], noise]))
+    unsure = np.array(outsiders.unsure(rows, runs.shipped().info["unsure"]))
+    assert 0.03 < unsure[:-200].mean() < 0.08 < unsure[-200:].mean()
+
+
+def test_each_test_image_as_a_png_gets_the_answer_of_evaluate(cifar10, tmp_path):
     from classify import inference, runs
 
-    for i in range(12):
-        Image.fromarray(cifar10.test.images[i]).save(tmp_path / f"{i:02}.png")
+    images = cifar10.test.images[:1000]
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{i:04}.png")
     process = script("predict.py", tmp_path, "--json", cwd=tmp_path)
     answers = [json.loads(line) for line in process.stdout.splitlines()]
-    expected = inference.predict(inference.load_model(runs.SHIPPED), cifar10.test.images[:12])
+    expected = inference.predict(inference.load_model(runs.SHIPPED), images)
     assert [answer["class"] for answer in answers] == [cifar10.class_names[i] for i in expected.argmax(axis=1)]
-    found = [answer["probability"] for answer in answers]
-    np.testing.assert_allclose(found, expected.max(axis=1), atol=1e-4)
+    found = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.skipif(not HARDER.is_dir(), reason="no cifar10_jpeg75 in TFDS_DATA_DIR")

@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data
+from classify import data, inference, outsiders
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
 
@@ -39,7 +39,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(digits_run
 
 
 def test_the_run_folder_is_complete(digits_run):
-    names = {"model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
+    names = {"model.keras", "model.tflite", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
     assert {file.name for file in digits_run.folder.iterdir()} == names
     for name in ("curves.png", "confusion.png"):
         assert min(Image.open(digits_run.folder / name).size) > 300
@@ -54,6 +54,13 @@ def test_run_json_says_how_it_was_made(digits_run):
     assert run["status"] == "finished" and run["recipe"] == "standard" and run["data"] == "digits"
     assert run["class_names"] == list("0123456789") and run["seed"] == 0
     assert run["splits"] == {"train": 1293, "validation": 144, "test": 360}
+    validation = data.read_split(data.find("digits"), "validation", 0.1)
+    rows = inference.predict(inference.load_model(digits_run.folder / "model.keras"), validation.images)
+    assert run["unsure"] == {
+        "score": "generalized entropy",
+        "threshold": pytest.approx(outsiders.threshold(rows)["threshold"]),
+    }
+    assert sum(outsiders.unsure(rows, run["unsure"])) == 8  # 5 % of 144
     assert run["options"]["epochs"] == 12 and run["options"]["data"] == "digits"
     assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
     assert run["precision"] in ("float32", "bfloat16") and run["seconds"] > 0
@@ -85,7 +92,7 @@ np.save("answer.npy", answers[0])
     assert "classify" not in config and "bfloat16" not in config
 
 
-@pytest.mark.parametrize("recipe", ["standard", "tutorial"])
+@pytest.mark.parametrize("recipe", ["record", "tutorial"])
 def test_the_same_seed_twice_gives_identical_weights(recipe, tmp_path):
     for name in ("one", "other"):
         process = script("train_cnn.py", *QUICK, "--recipe", recipe, "--seed", "5", "--out", name, cwd=tmp_path)
@@ -110,7 +117,12 @@ def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path):
         process = script("train_cnn.py", *options, "--seed", seed, "--overwrite", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
     run = json.loads((tmp_path / "mine" / "run.json").read_text())
-    assert run["seed"] == 2 and run["splits"]["validation"] == 0 and run["options"]["optimizer"] == "sgd"
+    assert (
+        run["seed"] == 2
+        and run["splits"]["validation"] == 0
+        and run["unsure"] is None
+        and run["options"]["optimizer"] == "sgd"
+    )
     assert "validation accuracy" not in process.stderr  # there is no best epoch to tell of
     process = script("evaluate.py", "mine", "--split", "validation", cwd=tmp_path)
     assert process.returncode == 1 and "mine was trained with --validation 0" in process.stderr

@@ -13,7 +13,7 @@ import pytest
 from conftest import PROJECT, TrainedRun, script
 from PIL import Image
 
-from classify import data, inference
+from classify import data, inference, outsiders
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
 QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")
@@ -30,11 +30,17 @@ def inception_run(digits_run, tmp_path_factory):
 
 
 def test_the_run_folder_is_that_of_a_cnn(inception_run):
-    names = {"model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
+    names = {"model.keras", "model.tflite", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json"}
     assert {file.name for file in inception_run.folder.iterdir()} == names
     run = json.loads((inception_run.folder / "run.json").read_text())
     assert (run["status"], run["recipe"], run["data"]) == ("finished", "inception", "digits")
     assert run["splits"] == {"train": 96, "validation": 144, "test": 360}
+    validation = data.read_split(data.find("digits"), "validation", 0.1).images
+    rows = inference.predict(inference.load_model(inception_run.folder / "model.keras"), validation)
+    assert run["unsure"] == {
+        "score": outsiders.SCORE,
+        "threshold": pytest.approx(outsiders.threshold(rows)["threshold"], abs=0.02),
+    }
     assert run["options"]["weights"] == "none" and run["options"]["upsampling"] == 3
     assert "inception, random weights\ndigits test, 360 images\n" in inception_run.process.stdout
     printed = inception_run.process.stdout + inception_run.process.stderr
@@ -62,9 +68,10 @@ def test_evaluate_prints_both_networks_side_by_side(inception_run):
     process = script("evaluate.py", "runs/cnn-digits", "runs/inception-digits", cwd=inception_run.cwd)
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
-    assert lines[4].startswith("cnn-digits ") and lines[5].startswith("inception-dig")  # a long name is folded
+    assert lines[4].startswith("cnn-digits ") and lines[6].startswith("inception-digits ")
     stored = json.loads((inception_run.folder / "metrics.json").read_text())["accuracy"]
-    assert f"{stored:.3f}" in lines[5] and "22.33M" in lines[5]
+    assert f"{stored:.3f}" in lines[6]
+    assert lines[12].startswith("inception-digits ") and "22.33M" in lines[12]
     assert max(map(len, lines)) <= 80
 
 

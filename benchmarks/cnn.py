@@ -1,0 +1,170 @@
+"""How fast train_cnn.py is: three comparisons, each against what one would do without it.
+
+  TFDS_DATA_DIR=… python benchmarks/cnn.py
+  python benchmarks/cnn.py --only step
+
+step    images a second of a training step: the standard recipe's against the same
+        network and batch size trained the plain Keras way (float arrays, float32,
+        keras.layers.BatchNormalization), and what each difference is worth
+sprint  seconds of training to the tutorial recipe's final validation accuracy:
+        that recipe's own against the sprint recipe's
+torch   the record recipe against airbench94's in PyTorch on the same processor;
+        needs `pip install torch`
+
+Ratios of medians of alternating measurements. Whole trainings are made once: an
+interrupted benchmark goes on where it stopped; finished runs lie in runs/benchmark.
+"""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+import train_cnn
+from benchmarks.training import accuracies, data_arguments, trained
+from classify import command, options, runs
+from classify.progress import duration
+
+ROUNDS = 5
+STEPS = 10
+SEEDS = 3
+
+
+def main():
+    parser = options.Parser(__doc__)
+    parser.add_argument("--only", choices=COMPARISONS, help="one comparison. Default: all three")
+    options.add_data(parser)
+    args = parser.parse_args()
+    command.start_keras()
+    from classify.precision import processor
+
+    print(processor())
+    for name, compare in COMPARISONS.items():
+        if args.only in (name, None):
+            compare(args)
+
+
+def steps(args):
+    """Print images a second of the standard recipe's training step, and without each thing that makes it fast."""
+    from classify import data
+    from classify.precision import choose
+
+    recipe = train_cnn.RECIPES["standard"]
+    split = data.load(data.find(args.data or "cifar10", args.data_dir), 0.1).train
+    split = type(split)(split.images[: STEPS * recipe["batch_size"]], split.labels[: STEPS * recipe["batch_size"]])
+    fast = choose("auto")[0]
+    trainings = {
+        "ours": training_step(split, recipe, fast, fused=True, plain=False),
+        "  without bfloat16": training_step(split, recipe, "float32", fused=True, plain=False),
+        "  without fused normalization": training_step(split, recipe, fast, fused=False, plain=False),
+        "plain Keras": training_step(split, recipe, "float32", fused=False, plain=True),
+    }
+    speeds = {name: [] for name in trainings}
+    for _ in range(ROUNDS):
+        for name, fit in trainings.items():
+            start = time.perf_counter()
+            fit()
+            speeds[name].append(len(split) / (time.perf_counter() - start))
+    print(f"\ntraining step of standard, batches of {recipe['batch_size']}, medians of {ROUNDS} alternating rounds")
+    for name, measured in speeds.items():
+        ratio = statistics.median(speeds["ours"]) / statistics.median(measured)
+        print(f"{name:30} {statistics.median(measured):6,.0f} images/s   ours is {ratio:.1f} times as fast")
+
+
+def training_step(split, recipe, precision, fused, plain):
+    """Return a function that trains one epoch on ``split`` with the standard network, compiled and warmed up."""
+    import keras
+
+    from classify import batches, training
+    from classify.normalization import FusedBatchNormalization
+    from models.cnn import build_cnn
+
+    normalization = FusedBatchNormalization if fused else keras.layers.BatchNormalization
+    with training.dtype_policy(precision):
+        model = build_cnn("standard", split.images.shape[1:], 10, normalization=normalization)
+    model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    if plain:
+        arrays = split.images.astype("float32"), batches.one_hot(split.labels, 10)
+        fit = {"x": arrays[0], "y": arrays[1], "batch_size": recipe["batch_size"]}
+    else:
+        fit = {"x": batches.Batches(split, 10, recipe["batch_size"]), "shuffle": False}
+    model.fit(**fit, verbose=0)
+    return lambda: model.fit(**fit, verbose=0)
+
+
+def sprint(args):
+    """Print the seconds of training to the tutorial's final validation accuracy, epoch ends only."""
+    seconds = {"tutorial": [], "sprint": []}
+    for seed in range(SEEDS):
+        run = {
+            recipe: trained(
+                f"{recipe}-{seed}", "train_cnn.py", "--recipe", recipe, "--seed", seed, *data_arguments(args)
+            )
+            for recipe in seconds
+        }
+        goal = run["tutorial"]["history"][-1]["val_accuracy"]
+        for recipe, times in seconds.items():
+            times.append(seconds_to(goal, run[recipe]["history"]))
+        reached = ", ".join(f"{recipe} {times[-1]:.0f} s" for recipe, times in seconds.items())
+        print(f"\nseed {seed}: to {goal:.1%} validation accuracy: {reached}", flush=True)
+    medians = {recipe: statistics.median(times) for recipe, times in seconds.items()}
+    print(f"sprint gets there {medians['tutorial'] / medians['sprint']:.1f} times sooner (ratio of medians)")
+
+
+def seconds_to(goal, history):
+    """Return the seconds of training until the first epoch that ends with the ``goal``, or infinity."""
+    elapsed = np.cumsum([epoch["seconds"] for epoch in history])
+    return next((s for s, e in zip(elapsed, history, strict=True) if e["val_accuracy"] >= goal), float("inf"))
+
+
+def torch(args):
+    """Print the record recipe's time and accuracies beside those of airbench94 in PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        print("\ntorch: PyTorch is not installed")
+        return
+    ours = trained("record-0", "train_cnn.py", "--recipe", "record", "--seed", 0, *data_arguments(args))
+    found = accuracies(ours["folder"])["validation"]
+    theirs = airbench(args)
+    print("\n                               validation   with TTA   training")
+    ours_seconds = sum(epoch["seconds"] for epoch in ours["history"])
+    for name, plain, tta, seconds in (
+        ("record, Keras", found["plain"], found["tta"], ours_seconds),
+        ("airbench94, PyTorch", theirs["accuracy"], theirs["accuracy_tta"], theirs["seconds"]),
+    ):
+        print(f"{name:30} {plain:10.2%} {tta:10.2%}   {duration(seconds)}")
+    print(f"time of PyTorch's / ours: {theirs['seconds'] / ours_seconds:.2f} (whole runs, one after the other)")
+
+
+def airbench(args):
+    """Return what airbench_torch.py measured on the same training and validation images, in a run made once."""
+    from classify import data
+
+    result = runs.ROOT / "benchmark" / "airbench-torch.json"
+    if not result.is_file():
+        dataset = data.load(data.find(args.data or "cifar10", args.data_dir), 0.1)
+        arrays = result.with_suffix(".npz")
+        np.savez(
+            arrays,
+            train_images=dataset.train.images,
+            train_labels=dataset.train.labels,
+            validation_images=dataset.validation.images,
+            validation_labels=dataset.validation.labels,
+        )
+        command = [sys.executable, Path(__file__).with_name("airbench_torch.py"), arrays]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        arrays.unlink()
+        runs.write_json(result, json.loads(found.stdout))
+    return json.loads(result.read_text())
+
+
+COMPARISONS = {"step": steps, "sprint": sprint, "torch": torch}
+
+if __name__ == "__main__":
+    command.run(main)

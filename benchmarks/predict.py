@@ -1,0 +1,106 @@
+"""Measure predict.py against the plain Keras way: `keras.saving.load_model`, then `predict`.
+
+  python benchmarks/predict.py
+  python benchmarks/predict.py --model inception --images 500
+
+One image: the whole process, the interpreter's start included; wall time and peak memory. A folder: PNG files of the
+model's size; predict.py is timed whole, from start to end, Keras without its start, once with the reading of the
+files by Pillow and once for `predict` alone, on pixels in memory. Alternate runs, medians and their ratios.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+from PIL import Image
+
+from classify import command, inference, options, precision, runs
+from classify.runs import PROJECT
+
+PLAIN = f"""
+import sys, time, pathlib
+import keras, numpy as np
+from PIL import Image
+path = pathlib.Path(sys.argv[2])
+model = keras.saving.load_model(sys.argv[1])
+if path.is_dir():
+    model.predict(np.zeros((1000, *model.input_shape[1:])), batch_size={inference.BATCH_SIZE}, verbose=0)
+start = time.perf_counter()
+images = [np.asarray(Image.open(file).convert("RGB")) for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+read = time.perf_counter()
+model.predict(np.stack(images), batch_size={inference.BATCH_SIZE}, verbose=0)
+end = time.perf_counter()
+print(end - start, end - read)
+"""
+
+
+def main():
+    parser = options.Parser(__doc__)
+    parser.add_argument("--model", default=str(runs.SHIPPED), help="a run or model. Default: the shipped one")
+    parser.add_argument("--images", type=options.whole_number(2), default=10_000, help="in the folder. Default: 10000")
+    parser.add_argument("--rounds", type=options.whole_number(1), default=7, help="alternate runs. Default: 7")
+    args = parser.parse_args()
+    model = runs.find(args.model).path
+    ways = {
+        "predict.py": [sys.executable, PROJECT / "predict.py", "--json", "--model", model],
+        "Keras": [sys.executable, "-c", PLAIN, model],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder), args.images, inference.open_model(model).input_shape[1:3])
+        print(f"{precision.processor()}; {model}\n", flush=True)
+
+        ours, keras = alternate(ways, Path(folder) / "00000.png", args.rounds)
+        print(f"one image: {keras[0] / ours[0]:.1f} times sooner, in {keras[1] / ours[1]:.1f} times less memory")
+        for name, (seconds, memory, *_) in (("predict.py", ours), ("Keras", keras)):
+            print(f"  {name:38} {seconds:8.2f} s   {memory:5.0f} MB")
+
+        ours, keras = alternate(ways, folder, max(1, args.rounds // 2))
+        print(f"\n{args.images:,} images: {keras[2] / ours[0]:.2f} times as fast as Keras,")
+        print(f"{keras[3] / ours[0]:.2f} times as its predict on pixels in memory")
+        for name, seconds in (
+            ("predict.py, its start and reading included", ours[0]),
+            ("Keras, reading included", keras[2]),
+            ("Keras, predict alone", keras[3]),
+        ):
+            print(f"  {name:42} {args.images / seconds:8,.0f} images/s")
+        print(f"  peak memory: {ours[1]:.0f} MB, Keras {keras[1]:.0f} MB")
+
+
+def write_pictures(folder, n, size):
+    """Write ``n`` PNG files of coarse noise, ``size`` pixels high and wide."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), dtype="uint8")
+    for i, coarse in enumerate(pixels):
+        Image.fromarray(coarse).resize(size[::-1]).save(folder / f"{i:05}.png")
+
+
+def alternate(ways, path, rounds):
+    """Return the medians of each way's runs: seconds, peak memory in MB, and the numbers that a plain run prints."""
+    found = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, arguments in ways.items():
+            found[name].append(measured([*arguments, path], name))
+    return [list(map(statistics.median, zip(*of_one, strict=True))) for of_one in found.values()]
+
+
+def measured(arguments, name):
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(arguments, stdout=output, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if status:
+            raise command.Problem(f"{name} failed")
+        output.seek(0)
+        printed = [float(number) for number in output.read().split()] if name == "Keras" else []
+    return [seconds, usage.ru_maxrss * 1024 / 1e6, *printed]
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,87 @@
+"""The benchmark `benchmarks/study.py`: its search for a learning rate, its table, and going on where it stopped."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+from conftest import script
+from PIL import Image
+
+from benchmarks import study
+from benchmarks.training import trained
+from classify.command import Problem
+
+TINY = ("--vary", "augment", "--data", "digits", "--limit", "40", "--epochs", "1")
+
+
+@pytest.mark.parametrize(
+    ("best", "found", "asked"),
+    [(1, 1, {1, 3, 0.33}), (25, 27, {1, 3, 9, 27, 81}), (0.1, 0.11, {1, 3, 0.33, 0.11, 0.037})],
+)
+def test_the_learning_rate_climbs_until_both_neighbours_are_worse(best, found, asked):
+    scores = {}
+
+    def score(rate):
+        scores[rate] = -abs(math.log(rate / best))
+        return scores[rate]
+
+    assert study.climb(score, 1) == found and set(scores) == asked
+
+
+def test_a_training_that_diverges_loses_to_any_other():
+    assert study.climb(lambda rate: 0.0 if rate > 0.5 else 0.3, 1) == 0.33
+
+
+def write_run(folder, accuracy):
+    """A finished run as far as benchmarks look at it."""
+    folder.mkdir(parents=True)
+    with open(folder / "history.csv", "w") as file:
+        rows = [("epoch", "loss", "val_accuracy", "seconds"), (1, 1.0, accuracy - 0.1, 2), (2, 0.5, accuracy, 2)]
+        csv.writer(file).writerows(rows)
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy}))
+    (folder / "run.json").write_text(json.dumps({"status": "finished"}))
+
+
+def test_table_and_plot(tmp_path, monkeypatch, capsys):
+    """With seed 0 the usual rate is best; augmentation is worth 0.1, a seed 0.02."""
+    monkeypatch.chdir(tmp_path)
+
+    def fake(name, script, *arguments):
+        options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+        rate, seed = arguments[arguments.index("--learning-rate") + 1], arguments[-1]
+        assert script == "train_cnn.py" and options["--recipe"] == "tutorial" and arguments[-2] == "--seed"
+        folder = Path("runs", "benchmark", name)
+        if not folder.exists():
+            write_run(folder, 0.5 + 0.1 * ("--augment" in arguments) + 0.02 * seed - 0.05 * (rate != 0.001))
+        return trained(name, script)
+
+    monkeypatch.setattr(study, "trained", fake)
+    study.main(TINY)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| augment | learning rate | validation accuracy | seconds |"
+    assert lines[2:] == ["| yes | 0.001 | 62.00 ± 2.00 % | 4 |", "| no | 0.001 | 52.00 ± 2.00 % | 4 |"]
+    assert min(Image.open("docs/study-augment.png").size) > 300
+    assert len(list(Path("runs/benchmark").iterdir())) == 2 * (3 + 2)  # three rates, two more seeds
+
+
+def test_an_interrupted_study_trains_what_is_missing_only(tmp_path):
+    names = [f"study-digits-40-1-adam-relu-0-{way}-32-{rate}-0" for way in ("no", "yes") for rate in ("0.001", "0.003")]
+    for name in names:
+        write_run(tmp_path / "runs" / "benchmark" / name, 0.9)
+    write_run(tmp_path / "runs" / "benchmark" / "study-digits-40-1-adam-relu-0-no-32-0.00033-0", 0.9)
+    process = script("benchmarks/study.py", *TINY, "--seeds", "1", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[2] == "| no | 0.001 | 90.00% (n=1) | 4 |"
+    assert process.stderr.count("best epoch 1") == 1
+    run = json.loads((tmp_path / "runs/benchmark/study-digits-40-1-adam-relu-0-yes-32-0.00033-0/run.json").read_text())
+    assert run["options"]["augment"] and run["options"]["learning_rate"] == 0.00033 and run["splits"]["train"] == 40
+
+
+def test_a_diverged_training_and_a_failed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = ("--data", "digits", "--limit", "40", "--epochs", "1", "--recipe", "tutorial")
+    assert trained("far", "train_cnn.py", *quick, "--learning-rate", "1e30") is None
+    with pytest.raises(Problem, match="train_cnn.py ended with exit status 2"):
+        trained("wrong", "train_cnn.py", "--epohcs", "1")
