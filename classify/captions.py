@@ -102,7 +102,7 @@ def recalls(rows):
 
 
 def reliability(calibration):
-    """Return whether a model is surer than right or less sure, by how much, and what its surest answers are worth."""
+    """Return whether a model is surer than right or less sure, by how much, and what most of its answers are worth."""
     bins = [one for one in calibration["bins"] if one["count"]]
     n = sum(one["count"] for one in bins)
     sure, right = (sum(one[key] * one["count"] for one in bins) / n for key in ("confidence", "accuracy"))
@@ -113,10 +113,10 @@ def reliability(calibration):
     else:
         text += f"{points(gap)} {'surer than right' if gap > 0 else 'less sure than right'}."
     text += f" Expected calibration error {points(calibration['ece'])}."
-    top = bins[-1]
+    fullest = max(bins, key=lambda one: one["count"])
     return (
-        f"{text} Of the {top['count']:,} answers it is more than {100 * top['low']:.0f}\u00a0% sure of,"
-        f" {percent(top['accuracy'])} are right."
+        f"{text} The largest group of answers, {fullest['count']:,}, is {100 * fullest['low']:.0f} to"
+        f" {100 * fullest['high']:.0f}\u00a0% sure, and {percent(fullest['accuracy'])} of it is right."
     )
 
 

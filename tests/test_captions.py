@@ -52,7 +52,7 @@ def test_confidence_beside_accuracy():
     """52 of 60 are right, 86.7 %; all answers are 80 % sure or, next, 99 %."""
     assert plain(captions.reliability)(calibration(LABELS, answers(PREDICTED))) == (
         "80.0 % sure in the mean and right in 86.7 %: 6.7 points less sure than right. Expected calibration error 6.7"
-        " points. Of the 60 answers it is more than 73 % sure of, 86.7 % are right."
+        " points. The largest group of answers, 60, is 73 to 80 % sure, and 86.7 % of it is right."
     )
     assert "12.3 points surer than right" in plain(captions.reliability)(calibration(LABELS, answers(PREDICTED, 0.99)))
     assert "as sure as right" in plain(captions.reliability)(calibration(LABELS, answers(PREDICTED, 52 / 60)))
