@@ -2,13 +2,13 @@
 
 import math
 
-import keras
 import numpy as np
+import tensorflow as tf
 
 from classify.augment import augment
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """The training images in batches, shuffled anew and augmented in each epoch.
 
     A batch is a function of (seed, epoch, step) alone, so nothing of the input needs saving to resume a run,
@@ -26,14 +26,14 @@ class Batches(keras.utils.PyDataset):
         label_smoothing: the share of each label that is spread evenly over all classes (Szegedy et al. 2015,
             arXiv:1512.00567), so that a network gains nothing by being ever more certain.
 
-    Yields (images, labels): uint8 of shape (N, H, W, 3) and float32 rows that sum to 1, of shape (N, classes).
+    ``batches[step]`` is (images, labels): uint8 of shape (N, H, W, 3), and float32 rows that sum to 1, of shape
+    (N, classes).
     """
 
     def __init__(self, split, classes, batch_size, seed=0, augment=True, mirror=True, label_smoothing=0.0):
-        super().__init__()
         self.split = split
         self.classes = classes
-        self.steps = math.ceil(len(split) / batch_size)
+        self.num_batches = math.ceil(len(split) / batch_size)
         self.seed = seed
         self.augment = augment
         # (seed, epoch) shuffles and (seed, epoch, step) shifts: one word more is a stream of its own.
@@ -43,14 +43,10 @@ class Batches(keras.utils.PyDataset):
         self.start_epoch(0)
 
     def start_epoch(self, epoch):
-        """Shuffle for ``epoch``, counted from 0. Whoever trains calls this: Keras does not say the epoch."""
+        """Shuffle for ``epoch``, counted from 0. Whoever trains calls this."""
         self.epoch = epoch
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split))
-        self.rows = np.array_split(order, self.steps)
-
-    @property
-    def num_batches(self):
-        return self.steps
+        self.rows = np.array_split(order, self.num_batches)
 
     def __getitem__(self, step):
         rows = self.rows[step]
@@ -70,3 +66,26 @@ class Batches(keras.utils.PyDataset):
 def one_hot(labels, classes):
     """Return labels of shape (N,) as float32 rows of shape (N, classes)."""
     return np.eye(classes, dtype="float32")[labels]
+
+
+def stream(batch, steps):
+    """Return a ``tf.data.Dataset`` of ``batch(0)`` to ``batch(steps - 1)`` that makes one while another is used.
+
+    Without tf.data's autotuning, which Keras's own reading of arrays leaves on: its thread sleeps in spans that
+    double up to a minute, and the end of an epoch may wait for it to wake, for as long as the epoch took.
+
+    Args:
+        batch: a function of the step; returns arrays whose first axis is the batch's.
+        steps: the number of batches.
+    """
+    arrays = batch(0)
+
+    def read(step):
+        read_arrays = tf.numpy_function(batch, [step], [array.dtype for array in arrays])
+        for tensor, array in zip(read_arrays, arrays, strict=True):
+            tensor.set_shape((None, *array.shape[1:]))
+        return tuple(read_arrays)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(steps).map(read).prefetch(1).with_options(options)

@@ -8,7 +8,7 @@ import time
 import keras
 
 from classify import data
-from classify.batches import one_hot
+from classify.batches import one_hot, stream
 from classify.command import Problem, note
 from classify.inference import BATCH_SIZE
 from classify.muon import Muon
@@ -129,9 +129,7 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
         KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
         Problem: no epoch ended with a finite loss.
     """
-    validation_data = None
-    if len(validation):
-        validation_data = (validation.images, one_hot(validation.labels, batches.classes))
+    validation_data = held_out(validation, batches.classes) if len(validation) else None
     history = History(run, after)
     best = BestEpoch(history, model.get_weights() if after else None)
     callbacks = [StartEpoch(batches), history, best]
@@ -142,12 +140,11 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
         announce(model, batches, validation_data, epochs)
         with TrainingProgress(epochs, batches.num_batches, len(batches.split)) as progress:
             model.fit(
-                batches,
+                stream(batches.__getitem__, batches.num_batches),
                 epochs=epochs,
                 validation_data=validation_data,
-                validation_batch_size=BATCH_SIZE,
                 callbacks=[*callbacks, progress],
-                shuffle=False,  # Batches shuffles; Keras would shuffle the order of its batches once more
+                shuffle=False,
                 verbose=0,
             )
     except KeyboardInterrupt:
@@ -160,21 +157,31 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
     return Outcome(history.rows, best.epoch, interrupted)
 
 
+def held_out(split, classes):
+    """Return a ``Split`` as a ``tf.data.Dataset`` of (images, one-hot labels) in batches."""
+    starts = range(0, len(split), BATCH_SIZE)
+
+    def batch(step):
+        rows = slice(starts[step], starts[step] + BATCH_SIZE)
+        return split.images[rows], one_hot(split.labels[rows], classes)
+
+    return stream(batch, len(starts))
+
+
 def announce(model, batches, validation_data, epochs, steps=3):
     """Say how long the run will take, from a few timed training steps and one of validation; then undo them."""
     before = [variable.numpy() for variable in _state(model)]
     timer = Timer()
     batches.start_epoch(0)
     steps = min(steps, batches.num_batches - 1)
-    model.fit(batches, steps_per_epoch=steps + 1, callbacks=[timer], shuffle=False, verbose=0)
+    model.fit(stream(batches.__getitem__, steps + 1), callbacks=[timer], shuffle=False, verbose=0)
     train = timer.seconds[-1] if steps == 0 else sum(timer.seconds[1:]) / steps  # the first compiles the step
     validate = 0.0
     if validation_data:
-        images, labels = (array[:BATCH_SIZE] for array in validation_data)
-        model.evaluate(images, labels, batch_size=BATCH_SIZE, verbose=0)
+        model.evaluate(validation_data.take(1), verbose=0)
         start = time.perf_counter()
-        model.evaluate(images, labels, batch_size=BATCH_SIZE, verbose=0)
-        validate = (time.perf_counter() - start) / len(images) * len(validation_data[0])
+        model.evaluate(validation_data.take(1), verbose=0)
+        validate = (time.perf_counter() - start) * len(validation_data)
     for variable, value in zip(_state(model), before, strict=True):
         variable.assign(value)
     seconds = epochs * (train * batches.num_batches + validate)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classify.batches import Batches
+from classify.batches import Batches, stream
 from classify.data import Split
 
 
@@ -67,3 +67,21 @@ def test_half_of_the_images_are_mirrored_and_the_other_half_in_the_next_epoch(sp
 
 def test_digits_are_never_mirrored(split):
     assert not any(any(mirrored_images(split, 3, epoch, mirror=False).values()) for epoch in range(2))
+
+
+def test_stream_reads_each_batch_once_without_autotuning():
+    """Autotuning's thread is waited for at the end of an epoch, up to twice its time."""
+    seen = []
+
+    def batch(step):
+        seen.append(int(step))
+        return np.full((3 - step, 2), step, "uint8"), np.full(3 - step, step / 2, "float32")
+
+    dataset = stream(batch, 3)
+    seen.clear()
+    found = list(dataset.as_numpy_iterator())
+    assert seen == [0, 1, 2] and len(dataset) == 3 and dataset.options().autotune.enabled is False
+    for step, (images, labels) in enumerate(found):
+        np.testing.assert_array_equal(images, batch(step)[0])
+        np.testing.assert_array_equal(labels, batch(step)[1])
+        assert (images.dtype, labels.dtype) == ("uint8", "float32")
