@@ -21,6 +21,7 @@ from classify import command, options, runs
 # What a recipe trains with unless the command line says otherwise. The learning rate is Adam's.
 RECIPES = {
     "standard": {
+        "activation": "relu",
         "epochs": 12,
         "batch_size": 500,
         "learning_rate": 6e-3,
@@ -31,10 +32,11 @@ RECIPES = {
         "augment": True,
     },
     "record": {
-        "epochs": 10,
-        "batch_size": 250,
+        "activation": "silu",
+        "epochs": 8,
+        "batch_size": 500,
         "optimizer": "muon",
-        "learning_rate": 1e-3,
+        "learning_rate": 5e-3,
         "schedule": "linear",
         "dropout": 0.0,
         "weight_decay": 0.0,
@@ -42,10 +44,11 @@ RECIPES = {
         "augment": True,
     },
     "sprint": {
+        "activation": "silu",
         "epochs": 2,
         "batch_size": 250,
         "optimizer": "muon",
-        "learning_rate": 2e-3,
+        "learning_rate": 5e-3,
         "schedule": "linear",
         "dropout": 0.0,
         "weight_decay": 0.0,
@@ -53,6 +56,7 @@ RECIPES = {
         "augment": True,
     },
     "tutorial": {
+        "activation": "relu",
         "epochs": 10,
         "batch_size": 32,
         "learning_rate": 1e-3,
@@ -76,9 +80,8 @@ def parse(argv=None):
     parser.add_argument(
         "--activation",
         choices=options.ACTIVATIONS,
-        default="relu",
         metavar="NAME",
-        help=f"hidden: {', '.join(options.ACTIVATIONS)}. Default: relu",
+        help=f"hidden: {', '.join(options.ACTIVATIONS)}. Default: silu for record and sprint, otherwise relu",
     )
     augment = "mirror and shift training images (digits are only shifted)"
     options.add_training(parser, RECIPES, augment, (*options.OPTIMIZERS, "muon"))

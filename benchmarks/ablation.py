@@ -46,6 +46,8 @@ PIECES = {
     "whitening": (lambda: patch("classify.whitening.whiten", trainable), ()),
     "identity start": (lambda: patch("models.cnn._start_as_identity"), ()),
     "Muon (Adam instead)": (contextlib.nullcontext, ("--optimizer", "adam")),
+    "fast shifts of normalization": (lambda: patch.dict("classify.muon.SGD_RATES", beta=0.06), ()),
+    "SiLU (ReLU instead)": (contextlib.nullcontext, ("--activation", "relu")),
     "alternating mirrors (random instead)": (
         lambda: patch("classify.batches.Batches._mirrored", random_mirrors),
         (),

@@ -33,6 +33,7 @@ class Batches:
     def __init__(self, split, classes, batch_size, seed=0, augment=True, mirror=True, label_smoothing=0.0):
         self.split = split
         self.classes = classes
+        self.batch_size = batch_size
         self.num_batches = math.ceil(len(split) / batch_size)
         self.seed = seed
         self.augment = augment

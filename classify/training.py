@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "adagrad": (keras.optimizers.Adagrad, 10, {}),
     "adadelta": (keras.optimizers.Adadelta, 250, {}),
     "adamw": (keras.optimizers.AdamW, 1, {}),
-    "muon": (Muon, 1, {}),
+    "muon": (Muon, 34, {}),
 }
 
 
@@ -129,7 +129,7 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
         KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
         Problem: no epoch ended with a finite loss.
     """
-    validation_data = held_out(validation, batches.classes) if len(validation) else None
+    validation_data = held_out(validation, batches) if len(validation) else None
     history = History(run, after)
     best = BestEpoch(history, model.get_weights() if after else None)
     callbacks = [StartEpoch(batches), history, best]
@@ -157,15 +157,18 @@ def fit(model, batches, validation, epochs, run, early_stopping=None, after=None
     return Outcome(history.rows, best.epoch, interrupted)
 
 
-def held_out(split, classes):
-    """Return a ``Split`` as a ``tf.data.Dataset`` of (images, one-hot labels) in batches."""
-    starts = range(0, len(split), BATCH_SIZE)
+def held_out(split, batches):
+    """Return a ``Split`` as a ``tf.data.Dataset`` of (images, one-hot labels), in the size of the training's batches.
+
+    Whatever has room to train on so many images can also classify them.
+    """
+    size = max(batches.batch_size, BATCH_SIZE)
 
     def batch(step):
-        rows = slice(starts[step], starts[step] + BATCH_SIZE)
-        return split.images[rows], one_hot(split.labels[rows], classes)
+        rows = slice(step * size, (step + 1) * size)
+        return split.images[rows], one_hot(split.labels[rows], batches.classes)
 
-    return stream(batch, len(starts))
+    return stream(batch, math.ceil(len(split) / size))
 
 
 def announce(model, batches, validation_data, epochs, steps=3):
@@ -181,7 +184,7 @@ def announce(model, batches, validation_data, epochs, steps=3):
         model.evaluate(validation_data.take(1), verbose=0)
         start = time.perf_counter()
         model.evaluate(validation_data.take(1), verbose=0)
-        validate = (time.perf_counter() - start) * len(validation_data)
+        validate = (time.perf_counter() - start) * len(validation_data)  # the last one may be smaller
     for variable, value in zip(_state(model), before, strict=True):
         variable.assign(value)
     seconds = epochs * (train * batches.num_batches + validate)

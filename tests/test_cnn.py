@@ -36,6 +36,7 @@ def test_the_tutorial_is_three_convolutions_of_32_64_64_and_a_dense_of_64():
 @pytest.mark.parametrize("recipe", ["tutorial", "standard"])
 def test_raw_pixels_of_any_dtype_give_the_same_probabilities(recipe, rng):
     model = build_cnn(recipe, SHAPE, 7)
+    model.layers[-1].kernel.assign(rng.normal(size=model.layers[-1].kernel.shape))
     pixels = rng.integers(0, 256, (5, *SHAPE), dtype="uint8")
     probabilities = model.predict(pixels, verbose=0)
     assert probabilities.shape == (5, 7) and probabilities.dtype == np.float32
@@ -72,3 +73,19 @@ def test_the_standard_network_starts_by_passing_its_input_on(rng):
             inputs = rng.random((1, 5, 5, layer.kernel.shape[2])).astype("float32")
             passed = layer(inputs)[..., : inputs.shape[-1]]
             np.testing.assert_allclose(passed, inputs, atol=1e-6)
+
+
+def test_silu_comes_as_gelu():
+    """Normalized values come out of scale and activation as 1.7 times what GELU makes of them."""
+    model = build_cnn("record", SHAPE, 10, activation="silu")
+    values = np.linspace(-4, 4, 101, dtype="float32")
+    normalization, activation = model.layers[5:7]
+    assert set(normalization.gamma.numpy()) == {np.float32(1.7)}
+    stretched = np.asarray(activation(normalization.gamma.numpy()[0] * values))
+    np.testing.assert_allclose(stretched / 1.7, keras.activations.gelu(values, approximate=False), atol=0.021)
+
+
+@pytest.mark.parametrize("recipe", ["standard", "sprint"])
+def test_an_untrained_network_finds_all_classes_equally_likely(recipe, rng):
+    pixels = rng.integers(0, 256, (5, *SHAPE), dtype="uint8")
+    np.testing.assert_allclose(build_cnn(recipe, SHAPE, 10).predict(pixels, verbose=0), 0.1, rtol=1e-6)

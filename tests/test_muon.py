@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from classify.muon import KERNEL_RATE, Muon, orthogonalize
+from classify import muon
+from classify.muon import Muon, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(40, 8), (8, 40), (16, 16)])
@@ -21,9 +22,9 @@ def test_orthogonalize_keeps_singular_vectors_and_levels_singular_values(shape, 
 def test_a_kernel_turns_by_the_learning_rate_and_keeps_its_norm(rng):
     kernel = keras.Variable(rng.normal(size=(3, 3, 4, 6)).astype("float32"), name="kernel")
     before = kernel.numpy() / np.linalg.norm(kernel.numpy()) * 6**0.5
-    Muon(0.001).apply([keras.ops.convert_to_tensor(rng.normal(size=(3, 3, 4, 6)).astype("float32"))], [kernel])
+    Muon(0.06).apply([keras.ops.convert_to_tensor(rng.normal(size=(3, 3, 4, 6)).astype("float32"))], [kernel])
     turned = np.linalg.norm(kernel.numpy() - before)
-    assert 0.6 < turned / (KERNEL_RATE * 0.001 * 6**0.5) < 1.4
+    assert 0.6 < turned / (0.06 * 6**0.5) < 1.4
 
 
 def test_the_size_of_a_kernels_gradient_does_not_matter(rng):
@@ -31,17 +32,31 @@ def test_the_size_of_a_kernels_gradient_does_not_matter(rng):
     results = []
     for size in (1e-4, 1e4):
         kernel = keras.Variable(np.ones((3, 3, 4, 6), "float32"), name="kernel")
-        Muon(0.01).apply([keras.ops.convert_to_tensor(gradient * size)], [kernel])
+        Muon(0.6).apply([keras.ops.convert_to_tensor(gradient * size)], [kernel])
         results.append(kernel.numpy())
     np.testing.assert_allclose(results[0], results[1], atol=0.02)  # bfloat16 has three digits
 
 
-def test_all_other_variables_are_adams(rng):
+@pytest.mark.parametrize(("name", "rate"), [("beta", 310), ("kernel", 0.06), ("bias", 0.06)])
+def test_all_else_learns_by_sgd_at_a_rate_of_its_own(rng, monkeypatch, name, rate):
+    monkeypatch.setattr(muon, "DECAY", 0.0)
     values, gradient = rng.normal(size=(2, 5, 3)).astype("float32")
     results = []
-    for optimizer in (Muon(0.01), keras.optimizers.Adam(0.01)):
-        variable = keras.Variable(values, name="kernel")
+    for optimizer in (Muon(0.01), keras.optimizers.SGD(0.01 * rate, momentum=0.85, nesterov=True)):
+        variable = keras.Variable(values, name=name)
         for _ in range(3):
             optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
         results.append(variable.numpy())
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
+
+
+def test_what_no_gradient_holds_decays():
+    variable = keras.Variable(np.ones(4, "float32"), name="beta")
+    Muon(0.5).apply([keras.ops.zeros(4)], [variable])
+    np.testing.assert_allclose(variable.numpy(), 1 - 0.5 * muon.DECAY * (1 + 0.85), rtol=1e-5)
+
+
+def test_the_scales_of_batch_normalization_stay():
+    variable = keras.Variable(np.full(4, 1.7, "float32"), name="gamma")
+    Muon(0.5).apply([keras.ops.ones(4)], [variable])
+    np.testing.assert_array_equal(variable.numpy(), np.float32(1.7))

@@ -71,6 +71,8 @@ def test_a_recipe_fills_in_what_was_left_out():
     tutorial = settled("--recipe", "tutorial", "--epochs", "3")
     assert (tutorial.epochs, tutorial.batch_size, tutorial.learning_rate) == (3, 32, 1e-3)
     assert (tutorial.augment, tutorial.dropout, tutorial.schedule) == (False, 0.0, "constant")
+    assert tutorial.activation == "relu" and settled("--recipe", "record").activation == "silu"
+    assert settled("--recipe", "record", "--activation", "tanh").activation == "tanh"
     assert settled().augment is True and settled("--no-augment").augment is False
 
 
@@ -80,6 +82,8 @@ def test_another_optimizer_brings_its_own_learning_rate():
     assert sgd.learning_rate == 0.06
     assert sgd.learning_rate * sgd.weight_decay == pytest.approx(adam.learning_rate * adam.weight_decay)
     assert settled("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
+    assert settled("--recipe", "record").learning_rate == pytest.approx(0.17)
+    assert settled("--recipe", "record", "--optimizer", "adam").learning_rate == 5e-3
 
 
 def test_few_images_get_smaller_batches_unless_a_size_is_given():
