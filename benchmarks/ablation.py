@@ -75,6 +75,9 @@ def main():
     for piece in PIECES:
         name = f"ablation-{args.epochs}-{''.join(c if c.isalnum() else '-' for c in piece)}"
         run = trained(name, "benchmarks/ablation.py", "--without", piece, *common)
+        if run is None:
+            print(f"| {piece} | diverged | | |", flush=True)
+            continue
         validation = accuracies(run["folder"])["validation"]
         figures = f"{validation['plain']:.2%} | {validation['tta']:.2%}"
         print(f"| {piece} | {figures} | {duration(run['seconds'])} |", flush=True)

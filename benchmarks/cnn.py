@@ -85,7 +85,7 @@ def training_step(split, recipe, precision, fused, plain):
 
     normalization = FusedBatchNormalization if fused else keras.layers.BatchNormalization
     with training.dtype_policy(precision):
-        model = build_cnn("standard", split.images.shape[1:], 10, normalization=normalization)
+        model = build_cnn("standard", split.images.shape[1:], 10, recipe["activation"], normalization=normalization)
     model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
     if plain:
         arrays = split.images.astype("float32"), batches.one_hot(split.labels, 10)

@@ -31,6 +31,8 @@ def main():
     for recipe in args.recipes:
         arguments = ("--recipe", recipe, *data_arguments(args))
         runs = [trained(f"{recipe}-{seed}", "train_cnn.py", *arguments, "--seed", seed) for seed in range(args.seeds)]
+        if None in runs:
+            raise command.Problem(f"{recipe}: the training with seed {runs.index(None)} diverged")
         found = [accuracies(run["folder"]) for run in runs]
         figures = [spread([one[split][key] for one in found]) for split in SPLITS for key in ("plain", "tta")]
         seconds = statistics.median(run["seconds"] for run in runs)
