@@ -32,7 +32,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(digits_run
     metrics = json.loads((digits_run.folder / "metrics.json").read_text())
     assert f"accuracy   {metrics['accuracy']:.4f}" in output and "digits test, 360 images" in output
     assert "epoch" not in output
-    assert "1,293 train · 144 validation · 360 test" in progress and "epoch 12/12" in progress
+    assert "1,293 train · 144 validation · 360 test" in progress and "epoch 11/11" in progress
     assert "will take about" in progress and "\nruns/cnn-digits   " in progress
     assert "WARNING" not in progress and "I0000" not in progress
     assert max(map(len, (output + progress).splitlines())) <= 80
@@ -46,7 +46,7 @@ def test_the_run_folder_is_complete(digits_run):
     with open(digits_run.folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
-    assert len(rows) == 12 and float(rows[-1]["accuracy"]) > 0.9
+    assert len(rows) == 11 and float(rows[-1]["accuracy"]) > 0.9
 
 
 def test_run_json_says_how_it_was_made(digits_run):
@@ -61,7 +61,7 @@ def test_run_json_says_how_it_was_made(digits_run):
         "threshold": pytest.approx(outsiders.threshold(rows)["threshold"]),
     }
     assert sum(outsiders.unsure(rows, run["unsure"])) == 8  # 5 % of 144
-    assert run["options"]["epochs"] == 12 and run["options"]["data"] == "digits"
+    assert run["options"]["epochs"] == 11 and run["options"]["data"] == "digits"
     assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
     assert run["precision"] in ("float32", "bfloat16") and run["seconds"] > 0
     assert {"processor", "commit"} <= set(run)
