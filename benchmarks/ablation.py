@@ -45,7 +45,10 @@ PIECES = {
     "nothing": (contextlib.nullcontext, ()),
     "whitening": (lambda: patch("classify.whitening.whiten", trainable), ()),
     "identity start": (lambda: patch("models.cnn._start_as_identity"), ()),
-    "Muon (Adam instead)": (contextlib.nullcontext, ("--optimizer", "adam")),
+    "Muon (Adam and its schedule instead)": (
+        lambda: patch.dict("train_cnn.RECIPES", record=train_cnn.RECIPES["record"] | {"schedule": "one-cycle"}),
+        ("--optimizer", "adam"),
+    ),
     "fast shifts of normalization": (lambda: patch.dict("classify.muon.SGD_RATES", beta=0.06), ()),
     "SiLU (ReLU instead)": (contextlib.nullcontext, ("--activation", "relu")),
     "alternating mirrors (random instead)": (
