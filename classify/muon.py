@@ -8,9 +8,8 @@ from keras import ops
 MOMENTUM = 0.6
 STEPS = 3
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
-# All but the kernels of convolutions learn by SGD: its momentum, its learning rates as multiples of Muon's by a
-# variable's name, and the share of a value that a step at learning rate 1 takes away.
-SGD_MOMENTUM = 0.85
+# All but the kernels of convolutions learn by SGD: its learning rates as multiples of Muon's by a variable's name, and
+# the share of a value that a step at learning rate 1 takes away.
 SGD_RATES = {"beta": 310, "kernel": 0.06, "bias": 0.06}
 DECAY = 0.006
 
@@ -22,14 +21,14 @@ class Muon(keras.optimizers.SGD):
     gradient with Nesterov momentum as a matrix of (inputs, filters) and sets all its singular values to about one.
     Each kernel also keeps the norm that one unit vector a filter has, since the batch normalization after it cancels
     its size: so ``learning_rate`` is the share of the kernel that a step turns. The shifts of a batch normalization
-    learn fast, and its scales stay.
+    learn fast, and its scales stay. ``momentum`` is that of SGD.
 
     After Jordan et al. 2024, https://kellerjordan.github.io/posts/muon, with the constants of airbench94_muon, here for
     the mean loss of 500 images instead of the summed loss of 2,000.
     """
 
-    def __init__(self, learning_rate=0.17, **settings):
-        super().__init__(learning_rate, **{"momentum": SGD_MOMENTUM, "nesterov": True} | settings)
+    def __init__(self, learning_rate=0.17, momentum=0.85, **settings):
+        super().__init__(learning_rate, momentum, **settings)
 
     def build(self, variables):
         super().build(variables)
@@ -47,8 +46,8 @@ class Muon(keras.optimizers.SGD):
             self.assign(variable, value * (norm / ops.sqrt(ops.sum(ops.square(value)))) - rate * step)
         elif self.names[index] in SGD_RATES:
             gradient = SGD_RATES[self.names[index]] * gradient + DECAY * value
-            self.assign(momentum, SGD_MOMENTUM * momentum + gradient)
-            self.assign(variable, value - rate * (gradient + SGD_MOMENTUM * momentum))
+            self.assign(momentum, self.momentum * momentum + gradient)
+            self.assign(variable, value - rate * (gradient + self.momentum * momentum))
 
 
 def orthogonalize(matrix):
