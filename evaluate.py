@@ -17,8 +17,10 @@ docs/evaluate.schema.json describes the JSON.
 import functools
 import json
 
-from classify import command, options, report, runs
+from classify import command, options
 from classify.command import Problem
+from classify.reporting import terminal as report
+from classify.runs import folder as runs
 
 
 def parse(argv=None):
@@ -72,7 +74,7 @@ def by_data(models, args):
 
 def measure_group(group, args):
     """Measure models that share their data and show it; return (rows, comparisons, whether anything failed)."""
-    from classify.evaluation import Evaluation
+    from classify.evaluation.measuring import Evaluation
 
     evaluation = Evaluation(group, args)
     rows, failed = command.each(group, evaluation)

@@ -11,7 +11,8 @@ probabilities. It takes RGB pixels as they are, 0 to 255, float32, of shape
 Training writes the LiteRT file by itself: predict.py answers with it at once.
 """
 
-from classify import command, options, runs
+from classify import command, options
+from classify.runs import folder as runs
 
 
 def parse(argv=None):
@@ -25,7 +26,8 @@ def main(argv=None):
     args = parse(argv)
     saved = runs.find(args.model)
     command.start_keras()
-    from classify import exports, inference
+    from classify.inference import export as exports
+    from classify.inference import predictor as inference
 
     model = inference.load_model(saved.path)
     path, difference = exports.export(model, saved.path, args.format)

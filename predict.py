@@ -17,8 +17,13 @@ import json
 
 import numpy as np
 
-from classify import command, images, inference, options, outsiders, report, runs
+from classify import command, options
 from classify.command import Problem, note
+from classify.data import pictures as images
+from classify.inference import ood as outsiders
+from classify.inference import predictor as inference
+from classify.reporting import terminal as report
+from classify.runs import folder as runs
 
 
 def parse(argv=None):
@@ -95,7 +100,7 @@ def readable(found):
 def explainer(args, path, class_names):
     """Return what writes the explanations; it takes the Keras model, as a light copy has no gradients."""
     model = inference.load_model(path)
-    from classify.explain import Explanations
+    from classify.inference.gradcam import Explanations
 
     return Explanations(model, class_names, args.explain_class, args.explain_to)
 

@@ -16,7 +16,8 @@ with the tutorial recipe.
 import functools
 import time
 
-from classify import command, options, runs
+from classify import command, options
+from classify.runs import folder as runs
 
 # What a recipe trains with unless the command line says otherwise. The learning rate is Adam's.
 RECIPES = {
@@ -95,9 +96,12 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    from classify import batches, inference, results, training
-    from classify.normalization import FusedBatchNormalization
-    from classify.whitening import whiten
+    from classify.backends.tensorflow import FusedBatchNormalization
+    from classify.inference import predictor as inference
+    from classify.reporting import conclusion as results
+    from classify.training import batches
+    from classify.training import loop as training
+    from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
     dataset, arithmetic, reason = training.prepare(args, RECIPES[args.recipe])

@@ -17,7 +17,8 @@ two cores (bfloat16) and reached 88.5 % on the validation images.
 import functools
 import time
 
-from classify import command, options, runs
+from classify import command, options
+from classify.runs import folder as runs
 
 # What training uses unless the command line says otherwise. The learning rate is Adam's.
 RECIPE = {
@@ -66,8 +67,12 @@ def main(argv=None):
     if args.out:
         runs.check_free(args.out, args.overwrite)
     command.start_keras()
-    from classify import data, features, inference, results, training, weights
-    from classify.finetuning import fine_tune
+    from classify.data import sources as data
+    from classify.inference import predictor as inference
+    from classify.reporting import conclusion as results
+    from classify.training import loop as training
+    from classify.transfer import features, weights
+    from classify.transfer.finetuning import fine_tune
     from models.inception import SMALLEST, build_head, build_inception, set_head
 
     dataset, arithmetic, reason = training.prepare(args, RECIPE)

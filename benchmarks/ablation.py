@@ -30,9 +30,11 @@ def random_mirrors(batches, rows):
 
 def shifted(shift):
     """Augment with another largest shift."""
-    from classify.augment import augment
+    from classify.training.augmentation import augment
 
-    return patch("classify.batches.augment", lambda images, rng, mirrored: augment(images, rng, mirrored, shift))
+    return patch(
+        "classify.training.batches.augment", lambda images, rng, mirrored: augment(images, rng, mirrored, shift)
+    )
 
 
 def trainable(model, images):
@@ -43,16 +45,16 @@ def trainable(model, images):
 # The context in which each piece is missing, and what train_cnn.py is told.
 PIECES = {
     "nothing": (contextlib.nullcontext, ()),
-    "whitening": (lambda: patch("classify.whitening.whiten", trainable), ()),
+    "whitening": (lambda: patch("classify.training.whitening.whiten", trainable), ()),
     "identity start": (lambda: patch("models.cnn._start_as_identity"), ()),
     "Muon (Adam and its schedule instead)": (
         lambda: patch.dict("train_cnn.RECIPES", record=train_cnn.RECIPES["record"] | {"schedule": "one-cycle"}),
         ("--optimizer", "adam"),
     ),
-    "fast shifts of normalization": (lambda: patch.dict("classify.muon.SGD_RATES", beta=0.06), ()),
+    "fast shifts of normalization": (lambda: patch.dict("classify.training.muon.SGD_RATES", beta=0.06), ()),
     "SiLU (ReLU instead)": (contextlib.nullcontext, ("--activation", "relu")),
     "alternating mirrors (random instead)": (
-        lambda: patch("classify.batches.Batches._mirrored", random_mirrors),
+        lambda: patch("classify.training.batches.Batches._mirrored", random_mirrors),
         (),
     ),
     "shifts": (lambda: shifted(0), ()),

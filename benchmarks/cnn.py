@@ -29,8 +29,9 @@ import numpy as np
 
 import train_cnn
 from benchmarks.training import accuracies, data_arguments, trained
-from classify import command, options, runs
+from classify import command, options
 from classify.progress import duration
+from classify.runs import folder as runs
 
 ROUNDS = 3
 STEPS = 4
@@ -53,7 +54,7 @@ def main():
 
 def steps(args):
     """Print images a second of the standard recipe's training step, and without each thing that makes it fast."""
-    from classify import data
+    from classify.data import sources as data
     from classify.precision import choose
 
     recipe = train_cnn.RECIPES["standard"]
@@ -80,8 +81,9 @@ def training_step(split, recipe, precision, fused, plain):
     """Return a function that trains an epoch on ``split`` with the standard network and returns each step's seconds."""
     import keras
 
-    from classify import batches, training
-    from classify.normalization import FusedBatchNormalization
+    from classify.backends.tensorflow import FusedBatchNormalization
+    from classify.training import batches
+    from classify.training import loop as training
     from models.cnn import build_cnn
 
     normalization = FusedBatchNormalization if fused else keras.layers.BatchNormalization
@@ -123,8 +125,8 @@ def tutorial(args, seed):
     """Return the epochs of the tutorial trained as it says, float32 arrays and `fit` as it comes; trained once."""
     import keras
 
-    from classify import data
-    from classify.batches import one_hot
+    from classify.data import sources as data
+    from classify.training.batches import one_hot
     from models.cnn import build_cnn
 
     result = runs.ROOT / "benchmark" / f"tutorial-plain-{seed}.json"
@@ -182,7 +184,7 @@ def torch(args):
 
 def airbench(args):
     """Return what airbench_torch.py measured on the same training and validation images, in a run made once."""
-    from classify import data
+    from classify.data import sources as data
 
     result = runs.ROOT / "benchmark" / "airbench-torch.json"
     if not result.is_file():

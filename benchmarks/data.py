@@ -10,7 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from classify import command, data, options
+from classify import command, options
+from classify.data import sources as data
 
 
 def main():

@@ -23,7 +23,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from classify import command, options, runs
+from classify import command, options
+from classify.runs import folder as runs
 
 FORMATS = {
     "png": ("1", "L", "P", "RGB", "RGBA", "I;16"),

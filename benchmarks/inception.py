@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from classify import command, options
-from classify.runs import PROJECT
+from classify.runs.folder import PROJECT
 
 EPOCHS = 10
 BATCH_SIZE = 32  # of the usual way: Keras's own default
@@ -40,7 +40,9 @@ def main():
     command.start_keras()
     import keras
 
-    from classify import data, precision, weights
+    from classify import precision
+    from classify.data import sources as data
+    from classify.transfer import weights
     from models.inception import build_inception
 
     dataset = data.load(data.find(args.data or "cifar10", args.data_dir))
@@ -72,7 +74,7 @@ def extraction(model, images, arithmetic, rounds):
     """Return the median images a second of (our extraction, the plain network's `predict`)."""
     import keras
 
-    from classify.features import Extractor
+    from classify.transfer.features import Extractor
 
     trunk = keras.Sequential([keras.layers.Input(model.input_shape[1:]), *model.layers[:4]])
     extractor = Extractor(model, arithmetic)
@@ -122,7 +124,7 @@ def matrix_rate(arithmetic, n=4096, rounds=5):
 
 def usual_way(model, train, steps):
     """Return the median seconds an image takes in `fit` on the whole frozen network."""
-    from classify.training import Timer
+    from classify.training.loop import Timer
 
     timer = Timer()
     n = BATCH_SIZE * (steps + 1)

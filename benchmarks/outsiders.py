@@ -18,7 +18,10 @@ from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from classify import command, data, options, outsiders, runs
+from classify import command, options
+from classify.data import sources as data
+from classify.inference import ood as outsiders
+from classify.runs import folder as runs
 
 # Each takes logits of shape (N, classes), and is larger for outsiders.
 SCORES = {
@@ -81,7 +84,7 @@ def logits_of(saved, images):
     """Return what the softmax of a saved model's last layer is given, of shape (N, classes)."""
     import keras
 
-    from classify import inference
+    from classify.inference import predictor as inference
 
     model = inference.load_model(saved.path)
     last = model.layers[-1]

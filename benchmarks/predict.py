@@ -21,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from classify import command, inference, options, precision, runs
-from classify.runs import PROJECT
+from classify import command, options, precision
+from classify.inference import predictor as inference
+from classify.runs import folder as runs
+from classify.runs.folder import PROJECT
 
 PLAIN = f"""
 import sys, time, pathlib

@@ -20,7 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.training import data_arguments, spread, trained
-from classify import command, options, plots, runs
+from classify import command, options
+from classify.reporting import plots
+from classify.runs import folder as runs
 from train_cnn import RECIPES
 
 STUDIES = {
@@ -64,7 +66,7 @@ def study(choice, args):
     of training alone; ``rates``, the accuracy with the first seed at each learning rate tried. A training that
     diverges has accuracy 0 and no curve.
     """
-    from classify.training import OPTIMIZERS
+    from classify.training.loop import OPTIMIZERS
 
     chosen = BASE | {args.vary: choice}
     done = {}

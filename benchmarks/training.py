@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from classify.command import Problem
-from classify.runs import PROJECT, ROOT, write_json
+from classify.runs.folder import PROJECT, ROOT, write_json
 
 
 def trained(name, script, *arguments):

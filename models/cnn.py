@@ -22,7 +22,7 @@ def build_cnn(recipe, image_shape, classes, activation="relu", dropout=0.0, norm
 
     The model returns softmax probabilities of shape (N, classes). The last layer computes in float32 whatever the
     dtype policy, because bfloat16 probabilities have two digits. All but the tutorial's begin with a frozen
-    convolution named ``whitening``, random until ``classify.whitening.whiten`` sets it from training images.
+    convolution named ``whitening``, random until ``classify.training.whitening.whiten`` sets it from training images.
 
     Raises:
         ValueError: the images are too small for the network's poolings.

@@ -12,9 +12,10 @@ from conftest import PROJECT, script
 from sklearn import metrics as reference
 
 import evaluate
-from classify import data, views
 from classify.command import Problem
-from classify.runs import SavedModel
+from classify.data import sources as data
+from classify.inference import tta as views
+from classify.runs.folder import SavedModel
 
 SCHEMA = json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text())
 

@@ -6,7 +6,8 @@ import evaluate
 import predict
 import train_cnn
 import train_inception
-from classify import options, training
+from classify import options
+from classify.training import loop as training
 
 
 @pytest.mark.parametrize(

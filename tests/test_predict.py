@@ -9,7 +9,12 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference, light, outsiders, runs, views
+from classify.data import sources as data
+from classify.inference import litert as light
+from classify.inference import ood as outsiders
+from classify.inference import predictor as inference
+from classify.inference import tta as views
+from classify.runs import folder as runs
 
 
 @pytest.fixture(scope="module")

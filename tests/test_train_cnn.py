@@ -12,7 +12,9 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify import data, inference, outsiders
+from classify.data import sources as data
+from classify.inference import ood as outsiders
+from classify.inference import predictor as inference
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
 
@@ -83,7 +85,7 @@ np.save("answer.npy", answers[0])
 """
     path = str(digits_run.folder / "model.keras")
     subprocess.run([sys.executable, "-I", "-c", code, path], cwd=tmp_path, check=True)
-    from classify import inference
+    from classify.inference import predictor as inference
 
     here = inference.predict(inference.load_model(path), pixels)
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), here, atol=1e-5)

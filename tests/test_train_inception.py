@@ -13,7 +13,9 @@ import pytest
 from conftest import PROJECT, TrainedRun, script
 from PIL import Image
 
-from classify import data, inference, outsiders
+from classify.data import sources as data
+from classify.inference import ood as outsiders
+from classify.inference import predictor as inference
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
 QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")

@@ -1,0 +1,1 @@
+"""What only one Keras backend can do, a module each."""

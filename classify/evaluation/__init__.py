@@ -1,0 +1,1 @@
+"""How good a model is: numbers from labels and probabilities."""

@@ -1,0 +1,132 @@
+"""Probabilities that mean what they say: one temperature, fitted on the validation split and built into the model."""
+
+import os
+
+import keras
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from classify.command import Problem
+from classify.data import sources as data
+from classify.evaluation import metrics
+from classify.inference import ood as outsiders
+from classify.inference import predictor as inference
+from classify.inference.export import save_model
+from classify.runs import folder as runs
+
+HOTTEST = 100  # a temperature above which a model has nothing to say
+
+
+def calibrate(model, saved, source):
+    """Fit a temperature on the validation images of a run and build it into its model, which is not yet saved.
+
+    Args:
+        model: the opened model.
+        saved: its ``SavedModel``.
+        source: the ``Source`` that it was trained on.
+
+    Returns the ``temperature``, the number ``n`` of validation images, and their ``metrics.calibration`` ``before`` and
+    ``after``, and run.json's ``unsure`` entry for them. The temperature is 1 where no other lowers the negative
+    log-likelihood.
+
+    Raises:
+        Problem: the model is no run's, its run has no validation split, or no temperature fits; or the last layer's
+            is not what its answers come from, so that a predicted class changes or the loss does not fall.
+    """
+    _check(saved)
+    split = data.read_split(source, "validation", saved.options.get("validation", 0.1))
+    probabilities = inference.predict(model, split.images, f"{saved.name}, validation")
+    before = metrics.calibration(split.labels, probabilities)
+    try:
+        temperature = fit(split.labels, probabilities)
+    except Problem as problem:
+        raise Problem(f"{saved.name} cannot be calibrated: {problem}") from problem
+    after = metrics.calibration(split.labels, tempered(probabilities, temperature))
+    if after["nll"] > before["nll"] - 1e-6:
+        unsure = outsiders.threshold(probabilities)
+        return {"temperature": 1.0, "n": len(split), "before": before, "after": before, "unsure": unsure}
+    build_in(model, temperature)
+    rebuilt = inference.predict(model, split.images, f"{saved.name}, calibrated")
+    after = metrics.calibration(split.labels, rebuilt)
+    if after["nll"] >= before["nll"] or (rebuilt.argmax(axis=1) != probabilities.argmax(axis=1)).any():
+        raise Problem(f"{saved.path} does not end in a Dense layer and a softmax, so it cannot be calibrated")
+    unsure = outsiders.threshold(rebuilt)
+    return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": unsure}
+
+
+def _check(saved):
+    """Raise ``Problem`` unless a ``SavedModel`` is a run's own, with a validation split that it did not train on."""
+    if saved.path.name != "model.keras" or not (saved.path.parent / "run.json").is_file():
+        raise Problem(f"{saved.path}: only a run's model.keras, beside its run.json, can be calibrated")
+    if not saved.info.get("splits", {}).get("validation"):
+        raise Problem(f"{saved.name} was trained with --validation 0: no images are left to calibrate on")
+
+
+def fit(labels, probabilities):
+    """Return the temperature that minimises the negative log-likelihood of ``tempered`` probabilities.
+
+    Temperature scaling, Guo et al. (2017), arXiv:1706.04599. The probabilities' logarithms stand for the logits, from
+    which they differ by a number an image that softmax ignores. In 1 / temperature the function is convex, so it has
+    one minimum.
+
+    Raises:
+        Problem: every image is classified right, so the colder the better, or the model is no better than chance.
+    """
+    if (probabilities.argmax(axis=1) == labels).all():
+        raise Problem(f"it errs on none of the {len(labels):,} validation images")
+    logits, rows = _logits(probabilities), np.arange(len(labels))
+
+    def loss(log_temperature):
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean()
+
+    bounds = (-np.log(HOTTEST), np.log(HOTTEST))
+    temperature = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x))
+    if temperature > 0.99 * HOTTEST:
+        raise Problem("it is no better than chance on the validation images")
+    return temperature
+
+
+def tempered(probabilities, temperature):
+    """Return the softmax rows that a model gives whose last layer's outputs are divided by ``temperature``."""
+    return softmax(_logits(probabilities) / temperature, axis=1)
+
+
+def _logits(probabilities):
+    # A probability of 0 is one below float32's smallest number.
+    return np.log(np.maximum(np.asarray(probabilities, "float64"), np.finfo("float32").tiny))
+
+
+def build_in(model, temperature):
+    """Divide kernel and bias of the last Dense layer, however deep it is nested, by ``temperature``."""
+    layer = _last_dense(model)
+    if layer is not None:
+        layer.set_weights([weight / np.float32(temperature) for weight in layer.get_weights()])
+
+
+def _last_dense(model):
+    for layer in reversed(model.layers):
+        found = _last_dense(layer) if isinstance(layer, keras.Model) else layer
+        if isinstance(found, keras.layers.Dense):
+            return found
+    return None
+
+
+def save(model, saved, found, measured):
+    """Rewrite the files of the run that ``calibrate`` changes, each whole: model.keras, metrics.json, run.json.
+
+    Args:
+        model, saved: as ``calibrate`` took them.
+        found: what it returned. run.json's ``temperature`` is by how much the model differs from what was trained:
+            the product of all. Its ``unsure`` entry is replaced if there is one.
+        measured: metrics.json's new content, of which the loss has changed.
+    """
+    run = runs.Run(saved.path.parent)
+    made = (run.folder / "run.json").stat()
+    save_model(model, run.folder / "model.keras")
+    run.save_json("metrics.json", measured)
+    info = saved.info | {"temperature": saved.info.get("temperature", 1.0) * found["temperature"]}
+    if info.get("unsure"):
+        info["unsure"] = found["unsure"]
+    run.save_json("run.json", info)
+    os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # the newest run is found by it

@@ -1,0 +1,1 @@
+"""A saved model: opened, and asked about pictures."""

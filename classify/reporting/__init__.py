@@ -1,0 +1,1 @@
+"""Numbers as sentences, in the terminal, as pictures and as a page."""

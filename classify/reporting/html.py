@@ -1,0 +1,194 @@
+"""A comparison as a page for a browser: one HTML file that needs nothing else."""
+
+import base64
+import dataclasses
+import datetime
+import io
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from classify.evaluation.metrics import wilson_interval
+from classify.reporting import plots
+from classify.reporting import sentences as captions
+from classify.reporting import terminal as report
+from classify.runs.folder import score
+
+MISTAKES = 12  # images shown a model
+DISAGREEMENTS = 24
+CLASSES = 20  # bars of more classes are of those that the models differ most on
+SIDE_BY_SIDE = 12  # a matrix of more classes takes the page's width
+THUMBNAIL = 96  # pixels
+
+
+@dataclasses.dataclass
+class Picture:
+    """A chart as SVG data URIs for a light and a dark page, what it is (for those who do not see it), what it shows."""
+
+    light: str
+    dark: str
+    alt: str
+    caption: str
+
+
+def render(source, split_name, split, rows, comparisons, models):
+    """Return the page, HTML without a reference to any other file, that tells how models did on a split.
+
+    Args:
+        source: the ``Source`` of the data.
+        split_name: 'test', 'validation' or 'train'.
+        split: the ``Split`` that was measured on.
+        rows: what ``evaluate.py`` says of each model.
+        comparisons: ``compare`` results with both models' names.
+        models: a ``SavedModel`` and its probabilities, of shape (N, classes), for each row.
+    """
+    names = [row["name"] for row in rows]
+    probabilities = [values for _, values in models]
+    return _template().render(
+        title=f"{source.title} {split_name}: {_listed(names)}",
+        n=len(split),
+        where=source.where,
+        now=datetime.datetime.now(),
+        verdicts=[captions.unbroken(report.verdict(one)) for one in comparisons] or [captions.accuracy(rows[0])],
+        warnings=captions.warnings(split_name, source.name, [saved.data for saved, _ in models]),
+        wide=len(source.class_names) > SIDE_BY_SIDE,
+        recalls=_recalls(rows),
+        disagreements=_disagreements(split, names, np.stack(probabilities), source.class_names),
+        models=[
+            {
+                "index": index,
+                "light": plots.colour(index),
+                "dark": plots.DARK[plots.colour(index)],
+                "row": row,
+                "curves": curves,
+                "confusion": _confusion(row),
+                "reliability": _reliability(row, index),
+                "mistakes": _mistakes(split, values, source.class_names),
+            }
+            for index, (row, curves, values) in enumerate(
+                zip(rows, _curves([saved for saved, _ in models]), probabilities, strict=True)
+            )
+        ],
+    )
+
+
+def _template():
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # names of classes, data and runs are a stranger's text
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = captions.percent
+    return environment.get_template("report.html")
+
+
+def _listed(names):
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _curves(models):
+    """Return a ``Picture`` of each model's training, None for one without a history; accuracy on one scale."""
+    histories = [saved.history() for saved in models]
+    keys = ("accuracy", "val_accuracy")
+    lowest = min((row[key] for history in histories for row in history for key in keys if key in row), default=0)
+    pictures = []
+    for saved, history in zip(models, histories, strict=True):
+        picture = None
+        if history:
+            kept = int(max(history, key=score)["epoch"])
+            uris = plots.embed(plots.curves, history, kept, stacked=True, lowest=np.floor(10 * lowest) / 10)
+            alt = f"Loss, accuracy and learning rate of {saved.name} over {len(history)} epochs"
+            picture = Picture(*uris, alt, captions.curves(history))
+        pictures.append(picture)
+    return pictures
+
+
+def _confusion(row):
+    wide = len(row["class_names"]) > SIDE_BY_SIDE
+    uris = plots.embed(plots.confusion, row, width=plots.PAGE_WIDTH * (2.1 if wide else 1))
+    return Picture(*uris, f"Confusion matrix of {row['name']}", captions.confusion(row))
+
+
+def _recalls(rows):
+    """Return the ``Picture`` of recall a class, and the number of classes if only some of them are in it."""
+    classes = [name for name, scores in rows[0]["per_class"].items() if scores["support"]]
+    shown = _most_telling(rows, classes)
+    models = []
+    for row in rows:
+        found = [row["per_class"][name] for name in shown]
+        bounds = [wilson_interval(round(one["recall"] * one["support"]), one["support"]) for one in found]
+        models.append((row["name"], [one["recall"] for one in found], *zip(*bounds, strict=True)))
+    uris = plots.embed(plots.recalls, shown, models)
+    caption = captions.recalls(rows)
+    if len(shown) < len(classes):
+        which = "the models differ most on" if len(rows) > 1 else "it finds least"
+        caption += f" Shown are the {len(shown)} of {len(classes)} classes that {which}."
+    return Picture(*uris, f"Recall of {_listed([row['name'] for row in rows])} in each class", caption)
+
+
+def _most_telling(rows, classes):
+    """Return the names of at most ``CLASSES`` classes: those that models differ most on, or one model finds least."""
+    if len(classes) <= CLASSES:
+        return classes
+    recall = np.array([[row["per_class"][name]["recall"] for name in classes] for row in rows])
+    rank = np.ptp(recall, axis=0) if len(rows) > 1 else -recall[0]
+    return [classes[i] for i in np.argsort(-rank, kind="stable")[:CLASSES]]
+
+
+def _reliability(row, index):
+    uris = plots.embed(plots.reliability, row["calibration"], index)
+    return Picture(*uris, f"Reliability diagram of {row['name']}", captions.reliability(row["calibration"]))
+
+
+def _mistakes(split, probabilities, class_names):
+    """Return the images that a model is surest of and wrong about, the surest first."""
+    predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != split.labels)
+    shown = wrong[np.argsort(-sure[wrong], kind="stable")[:MISTAKES]]
+    tiles = [
+        {
+            "image": image_uri(split.images[i]),
+            "true": class_names[split.labels[i]],
+            "predicted": class_names[predicted[i]],
+            "sure": sure[i],
+        }
+        for i in shown
+    ]
+    return {"tiles": tiles, "caption": captions.mistakes(split.labels, probabilities, len(tiles))}
+
+
+def _disagreements(split, names, probabilities, class_names):
+    """Return the images that models answer differently, those first where the least sure of them is surest.
+
+    Nothing can be said of a single model: None.
+    """
+    if len(names) == 1:
+        return None
+    predicted, sure = probabilities.argmax(axis=2), probabilities.max(axis=2)
+    differ = np.flatnonzero((predicted != predicted[0]).any(axis=0))
+    shown = differ[np.argsort(-sure[:, differ].min(axis=0), kind="stable")[:DISAGREEMENTS]]
+    tiles = [
+        {
+            "image": image_uri(split.images[i]),
+            "true": class_names[split.labels[i]],
+            "answers": [
+                {"predicted": class_names[answer], "sure": share, "right": answer == split.labels[i]}
+                for answer, share in zip(predicted[:, i], sure[:, i], strict=True)
+            ],
+        }
+        for i in shown
+    ]
+    return {"tiles": tiles, "caption": captions.disagreements(split.labels, names, predicted)}
+
+
+def image_uri(pixels):
+    """Return uint8 RGB pixels, made smaller to fit ``THUMBNAIL``, as a data URI."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    image.save(file, "WebP", lossless=True)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,1 @@
+"""The folder that a training fills, and finding it again."""

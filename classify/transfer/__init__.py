@@ -1,0 +1,1 @@
+"""Transfer learning: a frozen network's features and weights, and fine-tuning."""

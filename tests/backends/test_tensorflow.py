@@ -1,0 +1,59 @@
+import keras
+import numpy as np
+import pytest
+
+from classify.backends.tensorflow import FusedBatchNormalization
+from classify.training.loop import dtype_policy
+
+
+@pytest.fixture
+def layers(rng):
+    """A Keras layer and the fused one, with the same weights."""
+    pair = keras.layers.BatchNormalization(momentum=0.7), FusedBatchNormalization(momentum=0.7)
+    weights = [rng.uniform(0.5, 2, 5).astype("float32") for _ in range(4)]
+    for layer in pair:
+        layer.build((None, 6, 6, 5))
+        layer.set_weights(weights)
+    return pair
+
+
+def test_same_result_moving_statistics_and_gradients_in_training(layers, rng):
+    import tensorflow as tf
+
+    inputs = tf.constant(rng.normal(2, 3, (4, 6, 6, 5)).astype("float32"))
+    outputs, gradients = [], []
+    for layer in layers:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            result = layer(inputs, training=True)
+            loss = tf.reduce_sum(result**3)
+        outputs.append(result)
+        gradients.append(tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value]))
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=1e-5)
+    for fused, plain in zip(gradients[1], gradients[0], strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-3, atol=2e-3)
+    for fused, plain in zip(layers[1].get_weights(), layers[0].get_weights(), strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-5)
+
+
+def test_same_result_in_inference_and_nothing_moves(layers, rng):
+    inputs = rng.normal(2, 3, (4, 6, 6, 5)).astype("float32")
+    before = layers[1].get_weights()
+    np.testing.assert_allclose(layers[1](inputs, training=False), layers[0](inputs, training=False), atol=1e-5)
+    np.testing.assert_array_equal(before, layers[1].get_weights())
+
+
+def test_a_frozen_layer_uses_and_keeps_its_moving_statistics(layers, rng):
+    inputs = rng.normal(2, 3, (4, 6, 6, 5)).astype("float32")
+    layers[1].trainable = False
+    before = layers[1].get_weights()
+    np.testing.assert_allclose(layers[1](inputs, training=True), layers[0](inputs, training=False), atol=1e-5)
+    np.testing.assert_array_equal(before, layers[1].get_weights())
+
+
+def test_bfloat16_in_and_out_with_float32_weights():
+    with dtype_policy("bfloat16"):
+        model = keras.Sequential([keras.layers.Input((6, 6, 5)), FusedBatchNormalization()])
+    assert model.outputs[0].dtype == "bfloat16"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model(np.ones((2, 6, 6, 5)), training=True).dtype == "bfloat16"

@@ -1,0 +1,234 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from classify.evaluation.metrics import bootstrap_intervals, calibration, compare, measure, wilson_interval
+
+NAMES = ("cat", "dog", "fish")
+
+
+@pytest.fixture
+def wrong_on_purpose(rng):
+    """80 cats, 15 dogs, 5 fish, from a classifier that calls nearly everything a cat and nothing a fish."""
+    labels = np.repeat([0, 1, 2], [80, 15, 5])
+    predicted = np.where(rng.random(100) < 0.85, 0, 1)
+    probabilities = rng.uniform(0, 0.3, (100, 3))
+    probabilities[np.arange(100), predicted] = 1
+    return labels, predicted, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def test_equals_scikit_learn_by_hand(wrong_on_purpose):
+    labels, predicted, probabilities = wrong_on_purpose
+    found = measure(labels, probabilities, NAMES)
+    assert found["n"] == 100 and found["class_names"] == list(NAMES)
+    assert found["accuracy"] == reference.accuracy_score(labels, predicted)
+    assert found["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), labels]).mean())
+    assert found["confusion_matrix"] == reference.confusion_matrix(labels, predicted).tolist()
+    for average in ("macro", "weighted"):
+        for key, score in (
+            ("precision", reference.precision_score),
+            ("recall", reference.recall_score),
+            ("f1", reference.f1_score),
+        ):
+            assert found[average][key] == pytest.approx(score(labels, predicted, average=average, zero_division=0))
+
+
+def test_per_class_by_counting(wrong_on_purpose):
+    labels, predicted, probabilities = wrong_on_purpose
+    found = measure(labels, probabilities, NAMES)["per_class"]
+    for index, name in enumerate(NAMES):
+        hits = np.sum((labels == index) & (predicted == index))
+        recall = hits / np.sum(labels == index)
+        precision = hits / max(np.sum(predicted == index), 1)
+        assert found[name]["recall"] == pytest.approx(recall)
+        assert found[name]["precision"] == pytest.approx(precision)
+        assert found[name]["f1"] == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9))
+        assert found[name]["support"] == np.sum(labels == index)
+    assert found["fish"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 5}
+
+
+def test_a_class_missing_from_the_labels_is_still_reported():
+    found = measure(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]]), NAMES)
+    assert found["confusion_matrix"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert found["per_class"]["fish"]["support"] == 0
+
+
+def test_float32_softmax_rows_raise_no_warning(wrong_on_purpose, recwarn):
+    labels, _, probabilities = wrong_on_purpose
+    measure(labels, probabilities.astype("float32"), NAMES)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (1, 3), (940, 1000), (9_400, 10_000)])
+def test_wilson_interval_equals_scipy(successes, n):
+    expected = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-7)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (907, 1000), (876, 1000)])
+def test_wilson_interval_equals_statsmodels(successes, n):
+    assert wilson_interval(successes, n) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-7)
+
+
+def test_bootstrap_intervals_are_those_of_resampled_images(rng):
+    """SciPy resamples the images themselves and asks scikit-learn each time."""
+    labels = rng.integers(0, 3, 200)
+    predicted = np.where(rng.random(200) < 0.9 - 0.2 * labels, labels, rng.integers(0, 3, 200))
+
+    def macro(labels, predicted):
+        return np.array(
+            reference.precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)[:3]
+        )
+
+    expected = stats.bootstrap(
+        (labels, predicted), macro, paired=True, vectorized=False, n_resamples=500, method="percentile", rng=1
+    ).confidence_interval
+    found = bootstrap_intervals(reference.confusion_matrix(labels, predicted), resamples=4000)
+    assert list(found) == ["precision", "recall", "f1"]
+    np.testing.assert_allclose([low for low, _ in found.values()], expected.low, atol=0.012)
+    np.testing.assert_allclose([high for _, high in found.values()], expected.high, atol=0.012)
+
+
+def test_bootstrap_intervals_are_the_same_each_time_and_stand_in_the_metrics(wrong_on_purpose):
+    labels, _, probabilities = wrong_on_purpose
+    first, second = (measure(labels, probabilities, NAMES) for _ in range(2))
+    assert first == second
+    for key, (low, high) in first["macro_intervals"].items():
+        assert low < first["macro"][key] < high
+    assert bootstrap_intervals(np.diag([300, 0, 400]))["recall"] == [pytest.approx(2 / 3)] * 2  # a class without images
+
+
+def test_bootstrap_intervals_cover_the_true_value(rng):
+    """The population's confusion matrix is known, hence its macro precision, recall and F1."""
+    population = np.array([[0.28, 0.03, 0.02], [0.05, 0.25, 0.03], [0.06, 0.08, 0.20]])
+    hits, support, called = population.diagonal(), population.sum(axis=1), population.sum(axis=0)
+    true = {"precision": hits / called, "recall": hits / support, "f1": 2 * hits / (support + called)}
+    covered = dict.fromkeys(true, 0)
+    for _ in range(200):
+        sample = rng.multinomial(600, population.ravel()).reshape(3, 3)
+        for key, (low, high) in bootstrap_intervals(sample, resamples=300).items():
+            covered[key] += low <= true[key].mean() <= high
+    assert all(182 <= count <= 198 for count in covered.values()), covered
+
+
+@pytest.fixture
+def too_sure(rng):
+    """2,000 images in 4 classes from a model whose logits are twice as large as they should be."""
+    logits = rng.normal(0, 1.5, (2000, 4))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    weights = np.exp(2 * logits)
+    return labels, weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_calibration_equals_numpy_and_scikit_learn(too_sure):
+    labels, probabilities = too_sure
+    found = calibration(labels, probabilities)
+    truth = np.eye(4)[labels]
+    assert found["nll"] == pytest.approx(-np.log(probabilities[np.arange(2000), labels]).mean())
+    assert found["brier"] == pytest.approx(((probabilities - truth) ** 2).sum(axis=1).mean())
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    accuracy, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
+    filled = [part for part in found["bins"] if part["count"]]
+    assert [part["accuracy"] for part in filled] == pytest.approx(accuracy)
+    assert [part["confidence"] for part in filled] == pytest.approx(mean)
+    counts, edges = np.histogram(confidence, 15, (0, 1))
+    assert [part["count"] for part in found["bins"]] == counts.tolist()
+    assert [part["low"] for part in found["bins"]] == pytest.approx(edges[:-1])
+    assert [part["high"] for part in found["bins"]] == pytest.approx(edges[1:])
+    assert found["ece"] == pytest.approx(np.abs(accuracy - mean) @ counts[counts > 0] / 2000) and found["ece"] > 0.1
+
+
+def test_a_worked_example_of_the_expected_calibration_error():
+    """Five bins; 0.8 belongs to the fourth, (0.6, 0.8], with 0.7: one of two right. 0.9 and 1 are right."""
+    confidence = np.array([0.7, 0.8, 0.9, 1.0])
+    found = calibration(np.array([0, 1, 0, 0]), np.stack([confidence, 1 - confidence], axis=1), bins=5)
+    assert [part["count"] for part in found["bins"]] == [0, 0, 0, 2, 2]
+    empty = {"confidence": None, "accuracy": None, "count": 0}
+    assert {key: found["bins"][0][key] for key in empty} == empty
+    assert found["bins"][3] == pytest.approx({"low": 0.6, "high": 0.8, "confidence": 0.75, "accuracy": 0.5, "count": 2})
+    assert found["ece"] == pytest.approx(0.5 * 0.25 + 0.5 * 0.05)
+    assert found["brier"] == pytest.approx(2 * np.mean([0.3**2, 0.8**2, 0.1**2, 0]))
+
+
+def test_calibration_of_a_class_that_no_label_names():
+    found = calibration(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]], "float32"))
+    assert found["nll"] == pytest.approx(-np.log([0.9, 0.2]).mean()) and found["brier"] == pytest.approx(0.65)
+
+
+def test_a_worked_example_of_mcnemars_exact_test(rng):
+    """Of 30 images on which only one is right, 25 go to the first: 2 * P(X <= 5) for a fair coin, by enumeration."""
+    labels = np.zeros(200, int)
+    first, second = np.zeros(200, int), np.zeros(200, int)
+    first[:5], second[5:30] = 1, 1
+    found = compare(labels, first, second, NAMES[:2])
+    expected = 2 * sum(math.comb(30, k) for k in range(6)) / 2**30
+    assert found["p"] == pytest.approx(expected) and expected == pytest.approx(0.000325, abs=1e-6)
+    assert found["difference"] == 0.1
+    assert (found["only_first_right"], found["only_second_right"]) == (25, 5)
+    assert (found["both_right"], found["both_wrong"], found["disagreements"]) == (170, 0, 30)
+    assert found["recall"] == pytest.approx({"cat": 0.1})
+
+
+def test_a_model_does_not_differ_from_itself(rng):
+    labels, predicted = rng.integers(0, 3, (2, 500))
+    found = compare(labels, predicted, predicted, NAMES)
+    low, high = found["interval"]
+    assert found["difference"] == 0 and found["p"] == 1 and low < 0 < high and high < 0.01
+    assert found["disagreements"] == found["disagreements_both_wrong"] == found["only_first_right"] == 0
+
+
+def test_a_comparison_equals_statsmodels_and_a_count_image_by_image(rng):
+    labels = rng.integers(0, 3, 400)
+    first, second = (np.where(rng.random(400) < skill, labels, rng.integers(0, 3, 400)) for skill in (0.8, 0.7))
+    found = compare(labels, first, second, NAMES)
+    right = list(zip(first == labels, second == labels, strict=True))
+    keys = {
+        (True, True): "both_right",
+        (True, False): "only_first_right",
+        (False, True): "only_second_right",
+        (False, False): "both_wrong",
+    }
+    assert [found[key] for key in keys.values()] == [right.count(case) for case in keys]
+    assert found["disagreements"] == sum(a != b for a, b in zip(first, second, strict=True))
+    both_wrong = [case == (False, False) for case in right]
+    assert found["disagreements_both_wrong"] == np.sum((first != second) & both_wrong) > 0
+    table = [[found["both_right"], found["only_first_right"]], [found["only_second_right"], found["both_wrong"]]]
+    assert found["p"] == pytest.approx(mcnemar(table, exact=True).pvalue)
+    # Agresti and Min's interval: Wald's, of the mean of 1, -1 and 0, after half an image more in each of four cells
+    values, counts = [0, 1, -1, 0], np.ravel(table) + 0.5
+    mean = np.average(values, weights=counts)
+    error = math.sqrt(np.average((values - mean) ** 2, weights=counts) / counts.sum())
+    assert found["interval"] == pytest.approx(stats.norm.interval(0.95, mean, error), abs=1e-6)
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.06, 0.06), (0.10, 0.05), (0.02, 0.0)])
+def test_the_interval_covers_the_true_difference(only_first, only_second, rng):
+    covered = 0
+    for _ in range(200):
+        outcome = rng.random(1000)
+        first_wrong = outcome < only_second
+        second_wrong = (outcome >= only_second) & (outcome < only_second + only_first)
+        low, high = compare(np.zeros(1000, int), first_wrong * 1, second_wrong * 1, NAMES[:2])["interval"]
+        covered += low <= only_first - only_second <= high
+    assert 182 <= covered <= 198
+
+
+def test_calibration_of_a_worked_example():
+    """Four answers 90 % sure of which three are right, six 60 % sure of which two are."""
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 6)
+    labels = np.array([0, 0, 0, 1] + [1, 1, 0, 0, 0, 0])
+    found = calibration(labels, probabilities)
+    assert found["ece"] == pytest.approx(0.4 * (0.9 - 3 / 4) + 0.6 * (0.6 - 2 / 6))
+    assert found["nll"] == pytest.approx(reference.log_loss(labels, probabilities))
+    assert found["brier"] == pytest.approx(2 * reference.brier_score_loss(labels, probabilities[:, 1]))
+    filled = [one for one in found["bins"] if one["count"]]
+    assert len(found["bins"]) == 15 and [one["count"] for one in filled] == [6, 4]
+    assert [one["accuracy"] for one in filled] == pytest.approx([2 / 6, 3 / 4])
+    assert [one["confidence"] for one in filled] == pytest.approx([0.6, 0.9])
+    assert filled[0]["low"] < 0.6 <= filled[0]["high"] and found["bins"][0]["accuracy"] is None

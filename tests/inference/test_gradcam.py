@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from classify.command import Problem
+from classify.inference.gradcam import Explainer, Explanations
+from models.cnn import build_cnn
+from models.inception import build_inception
+
+IMAGE = np.zeros((1, 4, 4, 3), "uint8")
+IMAGE[0, 0, 0] = (200, 0, 0)  # red at the top left
+IMAGE[0, 3, 2] = (0, 100, 0)  # green at the bottom
+
+
+def network(*end, weights):
+    """A network whose features are the red and the green of each place."""
+    model = keras.Sequential(
+        [
+            layers.Input((4, 4, 3)),
+            layers.Conv2D(2, 1, use_bias=False),
+            *end,
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.layers[0].set_weights([np.eye(3, 2, dtype="float32")[None, None]])
+    model.layers[-1].set_weights([np.array(weights, "float32"), np.ones(2, "float32")])
+    return model
+
+
+def test_a_network_whose_map_is_known_exactly():
+    """Class 0 is 2 red - 1 green, class 1 is 3 green, each averaged over 16 places."""
+    explainer = Explainer(network(layers.GlobalAveragePooling2D(), weights=[[2, 0], [-1, 3]]))
+    red, green = explainer.maps(np.concatenate([IMAGE, IMAGE]), [0, 1])
+    expected = np.zeros((2, 4, 4))
+    expected[0, 0, 0] = 200 * 2 / 16  # the green speaks against it, and is left out
+    expected[1, 3, 2] = 100 * 3 / 16
+    np.testing.assert_allclose([red, green], expected, rtol=1e-6)
+
+
+def test_a_certain_answer_is_explained_too():
+    """Its probability is exactly 1, the gradient of which is 0."""
+    model = network(layers.GlobalAveragePooling2D(), weights=[[100, 0], [0, 0]])
+    assert model.predict_on_batch(IMAGE)[0, 0] == 1
+    assert Explainer(model).maps(IMAGE, [0])[0, 0, 0] == pytest.approx(200 * 100 / 16)
+
+
+def test_weights_by_place_count_with_their_mean():
+    weights = np.zeros((4, 4, 2, 2))
+    weights[:2, :, 0, 0] = 4  # of red in the upper half only: a mean of 2 over all places
+    explainer = Explainer(network(layers.Flatten(), weights=weights.reshape(32, 2)))
+    assert explainer.maps(IMAGE, [0])[0, 0, 0] == pytest.approx(2 * 200)
+    assert not explainer.maps(IMAGE, [1]).any()
+
+
+def test_the_map_is_of_the_weights_and_not_of_the_image_alone():
+    """The same with the two classes' weights exchanged: Adebayo et al. (2018), Sanity Checks for Saliency Maps."""
+    explain = Explainer(network(layers.GlobalMaxPooling2D(), weights=[[2, 0], [-1, 3]])).maps
+    exchanged = Explainer(network(layers.GlobalMaxPooling2D(), weights=[[0, 2], [3, -1]])).maps
+    np.testing.assert_array_equal(explain(IMAGE, [0]), exchanged(IMAGE, [1]))
+    assert explain(IMAGE, [0]).any() and not np.array_equal(explain(IMAGE, [0]), exchanged(IMAGE, [0]))
+
+
+@pytest.mark.parametrize(("recipe", "places"), [("standard", 3), ("tutorial", 4)])
+def test_the_places_of_the_cnns(recipe, places, rng):
+    model = build_cnn(recipe, (32, 32, 3), 10, dropout=0.5)
+    images = rng.integers(0, 256, (3, 32, 32, 3), dtype="uint8")
+    assert Explainer(model).maps(images, [0, 4, 9]).shape == (3, places, places)
+
+
+def test_inception_as_its_head_says_by_hand(rng):
+    """From its pooled features p to the logit: relu(p A + a) B + b, of which the gradient is worked out here."""
+    keras.utils.set_random_seed(3)  # one whose features speak for class 7 somewhere
+    model = build_inception((32, 32, 3), 10, weights=None, upsampling=5)
+    image = rng.integers(0, 256, (1, 32, 32, 3), dtype="uint8")
+    features = np.array(keras.Sequential(model.layers[:3])(image))
+    hidden, last = model.layers[-3], model.layers[-1]
+    first, bias = map(np.array, hidden.weights)
+    active = features.mean(axis=(1, 2)) @ first + bias > 0
+    channels = first @ (active[0] * np.array(last.kernel)[:, 7]) / 9
+    expected = np.maximum(features @ channels, 0)
+    assert expected.shape == (1, 3, 3) and expected.max() > 0
+    np.testing.assert_allclose(Explainer(model).maps(image, [7]), expected, rtol=1e-3, atol=1e-3 * expected.max())
+
+
+@pytest.fixture
+def explanations(tmp_path):
+    """Of the network above, for an image of a red and a green dot."""
+    Image.fromarray(IMAGE[0]).save(tmp_path / "dots.png")
+    model = network(layers.GlobalAveragePooling2D(), weights=[[2, 0], [-1, 3]])
+    return lambda **options: Explanations(model, ("red", "green"), **options)
+
+
+def answered(path):
+    return (path, IMAGE[0]), np.array([0.9, 0.1])
+
+
+def test_the_picture_is_written_beside_the_image_and_shows_the_place(explanations, tmp_path, capsys):
+    file = explanations().write(answered(tmp_path / "dots.png"))
+    assert file == tmp_path / "dots.png.explained.png" and f"explained in {file}" in capsys.readouterr().err
+    pixels = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    height, width = pixels.shape[:2]
+    right = pixels[height // 8 :, width // 2 :]
+    bright = np.argwhere(right[..., 0] - right[..., 2] > 100).mean(axis=0) / right.shape[:2]
+    assert (bright < 0.5).all()  # the red dot is at the top left
+
+
+def test_another_class_in_another_folder_and_no_name_twice(explanations, tmp_path):
+    explain = explanations(named="green", folder=tmp_path / "new" / "folder")
+    files = [explain.write(answered(tmp_path / "dots.png")) for _ in range(2)]
+    assert [file.name for file in files] == ["dots.png.explained.png", "dots.png-2.explained.png"]
+    assert all(file.parent == tmp_path / "new" / "folder" and file.is_file() for file in files)
+
+
+def test_only_an_explanation_is_overwritten(explanations, tmp_path):
+    file = explanations().write(answered(tmp_path / "dots.png"))
+    assert explanations().write(answered(tmp_path / "dots.png")) == file
+    Image.new("RGB", (8, 8)).save(file)
+    before = file.read_bytes()
+    with pytest.raises(Problem, match="is there and is no explanation"):
+        explanations().write(answered(tmp_path / "dots.png"))
+    assert file.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(explanations, tmp_path):
+    with pytest.raises(Problem, match="dots.png: its explanation cannot be written .*file exists"):
+        explanations(folder=tmp_path / "dots.png").write(answered(tmp_path / "dots.png"))
+
+
+@pytest.mark.parametrize(("name", "hint"), [("gren", "did you mean green"), ("ship", "the classes are red, green")])
+def test_a_class_that_is_none(explanations, name, hint):
+    with pytest.raises(Problem, match=f"no class {name}; {hint}") as problem:
+        explanations(named=name)
+    assert problem.value.status == 2
+
+
+def test_models_that_cannot_be_explained():
+    dense = keras.Sequential([layers.Input((4, 4, 3)), layers.Activation("softmax")])
+    with pytest.raises(Problem, match="ends in Dense with softmax"):
+        Explainer(dense)

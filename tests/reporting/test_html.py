@@ -1,0 +1,308 @@
+"""The report: what the page says and shows, and that a real browser shows it."""
+
+import base64
+import io
+import re
+import shutil
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium import webdriver
+
+from classify.data import sources as data
+from classify.evaluation import metrics
+from classify.reporting import html as page
+from classify.reporting import plots
+from classify.reporting import terminal as report
+from classify.runs import folder as runs
+
+NASTY = '<script>alert("1")</script> & $\\frac{'
+DIGITS = tuple("0123456789")
+
+
+def answers(rng, labels, classes, skill):
+    """Probabilities of a model that is the better the larger its skill."""
+    logits = rng.normal(0, 1, (len(labels), classes))
+    logits[np.arange(len(labels)), labels] += skill
+    return (np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)).astype("float32")
+
+
+def trained(folder, name, history=True, **info):
+    """A ``SavedModel`` whose run holds a history."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    if history:
+        lines = [f"{epoch},{2 / epoch},{1 - 0.5 / epoch},{2 / epoch},{1 - 0.6 / epoch},0.01,3" for epoch in range(1, 7)]
+        (folder / name / "history.csv").write_text("\n".join([",".join(runs.COLUMNS), *lines]))
+        (folder / name / "run.json").write_text("{}")
+    return runs.SavedModel(name, folder / name / "model.keras", {"data": "digits"} | info)
+
+
+def rendered(saved, probabilities, split, class_names=DIGITS, split_name="test", name="digits", more=()):
+    """The page on these models, as ``evaluate.py`` makes it, and the comparisons in it."""
+    source = data.Source(name, name, "scikit-learn", class_names, ("train", "test"), None)
+    rows = [
+        {
+            "name": model.name,
+            **metrics.measure(split.labels, found, class_names),
+            "calibration": metrics.calibration(split.labels, found),
+            "parameters": 1_168_362,
+            "bytes": 4_769_347,
+            "images_per_second": 2561.3,
+            **dict(more),
+        }
+        for model, found in zip(saved, probabilities, strict=True)
+    ]
+    first, *others = probabilities
+    comparisons = [
+        {
+            "models": [saved[0].name, model.name],
+            **metrics.compare(split.labels, first.argmax(axis=1), other.argmax(axis=1), class_names),
+        }
+        for model, other in zip(saved[1:], others, strict=True)
+    ]
+    models = list(zip(saved, probabilities, strict=True))
+    return page.render(source, split_name, split, rows, comparisons, models), comparisons
+
+
+def images(rng, n, classes):
+    labels = np.arange(n) % classes
+    return data.Split(rng.integers(0, 256, (n, 32, 32, 3), dtype="uint8"), labels)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Pages of one, two and four models; the last with 100 classes and names that nobody should choose."""
+    folder, rng = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
+    few, many = images(rng, 360, 10), images(rng, 2_000, 100)
+    names = (NASTY, "a class with quite a long name, longer than any picture has room for", "貓", *map(str, range(97)))
+    models = [trained(folder, name) for name in ("cnn-digits", "cnn-tutorial-digits")]
+    more = [*models, trained(folder, '"><img src=x>', history=False), trained(folder, "inception-2")]
+    made = {
+        "one": rendered(models[:1], [answers(rng, few.labels, 10, 2)], few),
+        "two": rendered(models, [answers(rng, few.labels, 10, skill) for skill in (3, 2)], few),
+        "four": rendered(more, [answers(rng, many.labels, 100, skill) for skill in (4, 3, 2, 1)], many, names),
+    }
+    for name, (html, _) in made.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return folder, made
+
+
+class Tags(HTMLParser):
+    """Keeps the tags of a page with their attributes, and its text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data.replace("\u00a0", " ")
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.parametrize("name", ["one", "two", "four"])
+def test_the_page_needs_nothing_else_and_runs_nothing(pages, name):
+    html, _ = pages[1][name]
+    tags = Tags(html)
+    for tag, attributes in tags.tags:
+        for key in {"src", "srcset", "href"} & attributes.keys():
+            assert attributes[key].startswith(("data:", "#")), tag
+    assert not tags.named("script") and "url(" not in html and "@import" not in html
+    assert len(html) < 3_000_000
+
+
+def test_names_are_text_and_never_markup(pages):
+    html, _ = pages[1]["four"]
+    tags = Tags(html)
+    assert NASTY in tags.text and '"><img src=x>' in tags.text
+    assert not tags.named("script") and all(image["src"].startswith("data:") for image in tags.named("img"))
+    for source in tags.named("source"):
+        ElementTree.fromstring(base64.b64decode(source["srcset"].split(",")[1]))  # well-formed whatever the names
+    drawn = base64.b64decode(tags.named("source")[-1]["srcset"].split(",")[1]).decode()
+    assert "script>" not in drawn
+
+
+def test_the_page_says_what_was_measured_and_the_verdict(pages):
+    html, [comparison] = pages[1]["two"]
+    text = Tags(html).text
+    assert "digits test: cnn-digits and cnn-tutorial-digits" in text and "360 images, scikit-learn." in text
+    assert " ".join(report.verdict(comparison).split()) in text
+    assert html.count("<picture>") == 7  # curves, confusion and reliability of each, and the classes
+    assert len(Tags(html).named("figure")) == html.count("<figcaption>") == 7
+
+
+def test_one_model_is_no_comparison(pages):
+    html, _ = pages[1]["one"]
+    text = Tags(html).text
+    assert "cnn-digits is right on" in text and "Where they disagree" not in text and "McNemar" not in text
+    assert html.count("<picture>") == 4
+
+
+def test_a_model_without_a_history_says_so(pages):
+    html, _ = pages[1]["four"]
+    assert Tags(html).text.count("No history.csv of its own") == 1 and html.count("<picture>") == 12
+    assert "Shown are the 20 of 100 classes that the models differ most on." in Tags(html).text
+
+
+def test_every_image_has_words_for_those_who_do_not_see_it(pages):
+    for html, _ in pages[1].values():
+        assert all(image["alt"] for image in Tags(html).named("img"))
+
+
+def test_other_data_and_other_splits_are_called_so(tmp_path, rng):
+    split = images(rng, 40, 10)
+    saved, found = [trained(tmp_path, "cnn", data="cifar10")], [answers(rng, split.labels, 10, 2)]
+    text = Tags(rendered(saved, found, split, split_name="validation")[0]).text
+    assert "digits validation: cnn" in text and "flatter" in text and "which was cifar10" in text
+    assert "flatter" not in Tags(rendered(saved, found, split)[0]).text
+
+
+def test_models_without_mistakes_or_differences(tmp_path, rng):
+    split = images(rng, 40, 10)
+    perfect = np.eye(10, dtype="float32")[split.labels]
+    saved = [trained(tmp_path, "a"), trained(tmp_path, "b")]
+    text = Tags(rendered(saved, [perfect, perfect], split)[0]).text
+    assert text.count("No mistake in 40 images.") == 2 and "equally accurate" in text
+    assert "same answer to each of the 40 images" in text
+
+
+def test_the_surest_mistakes_come_first(tmp_path, rng):
+    split = images(rng, 40, 10)
+    found = np.eye(10)[split.labels] * 0.9 + 0.01
+    for image, sure in ((7, 0.7), (3, 0.95), (12, 0.8)):
+        found[image] = (1 - sure) / 9
+        found[image, 0] = sure
+    html, _ = rendered([trained(tmp_path, "a")], [found], split)
+    tiles = [image for image in Tags(html).named("img") if "called" in image["alt"]]
+    assert [tile["alt"] for tile in tiles] == ["3, called 0", "2, called 0", "7, called 0"]
+    np.testing.assert_array_equal(pixels(tiles[0]["src"]), split.images[3])
+
+
+def test_disagreements_are_ranked_by_the_least_sure_model(tmp_path, rng):
+    split = images(rng, 40, 10)
+    first, second = (np.eye(10)[split.labels] * 0.9 + 0.01 for _ in range(2))
+    for image, sure, other_sure in ((21, 0.99, 0.5), (33, 0.8, 0.91), (5, 0.6, 0.91)):
+        first[image] = (1 - sure) / 9
+        first[image, 0] = sure
+        assert second[image].max() == pytest.approx(0.91)
+        second[image] = (1 - other_sure) / 9
+        second[image, split.labels[image]] = other_sure
+    html, _ = rendered([trained(tmp_path, name) for name in "ab"], [first, second], split)
+    tiles = re.findall(r'<img src="([^"]*)" alt="(\d)"', html)
+    assert [label for _, label in tiles] == ["3", "5", "1"]
+    np.testing.assert_array_equal(pixels(tiles[0][0]), split.images[33])
+
+
+def pixels(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
+
+
+def test_large_images_become_thumbnails(rng):
+    assert pixels(page.image_uri(rng.integers(0, 256, (300, 200, 3), dtype="uint8"))).shape == (96, 64, 3)
+
+
+def luminance(colour):
+    """Relative luminance, as WCAG 2.1 defines it."""
+    shares = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(first, second):
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_and_colours_stand_out_from_both_grounds(pages):
+    """WCAG 2.1: 4.5 for text, 3 for what a picture needs."""
+    css = pages[1]["two"][0]
+    themes = [dict(re.findall(r"--([a-z]+): (#\w{6})", part)) for part in css.split("prefers-color-scheme: dark) {", 1)]
+    for theme in themes:
+        for text in ("ink", "muted", "link"):
+            assert contrast(theme[text], theme["ground"]) >= 4.5
+        assert contrast(theme["ink"], theme["raised"]) >= 4.5
+    light, dark = (theme["ground"] for theme in themes)
+    for colour in (*plots.MODELS, plots.VALIDATION):
+        assert contrast(colour, light) >= 3 and contrast(plots.DARK[colour], dark) >= 3
+
+
+def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tmp_path, rng):
+    split = images(rng, 60, 10)
+    saved, probabilities = [trained(tmp_path, "cnn")], [answers(rng, split.labels, 10, 2)]
+    plain, _ = rendered(saved, probabilities, split)
+    assert "test-time augmentation" not in plain and "corrupted" not in plain
+    more = {
+        "tta": {"accuracy": 0.8125, "accuracy_interval": [0.7, 0.9]},
+        "robustness": {"mean": 0.4321, "interval": [0.4, 0.5]},
+    }
+    full, _ = rendered(saved, probabilities, split, more=more)
+    assert all(text in full for text in ("81.2\N{NO-BREAK SPACE}% <small>70.0 to 90.0", "<small>40.0 to 50.0"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no chromium with its chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}"),
+    ):
+        options.add_argument(f"--{flag}")
+    chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chromium
+    chromium.quit()
+
+
+TOO_WIDE = """
+document.querySelectorAll("details").forEach(details => details.open = true);
+const width = document.documentElement.clientWidth;
+return [...document.querySelectorAll("*")].filter(element =>
+  element.getBoundingClientRect().right > width + 0.5 || element.scrollWidth > Math.max(element.clientWidth, 1) + 1
+  && getComputedStyle(element).display != "inline").map(element => element.outerHTML.slice(0, 100));
+"""
+NOT_SHOWN = "return [...document.images].filter(image => !(image.complete && image.naturalWidth)).length"
+CUT = """
+return [...document.querySelectorAll("picture img")].flatMap(image => {
+  const code = new TextDecoder().decode(Uint8Array.from(atob(image.currentSrc.split(",")[1]), c => c.charCodeAt(0)));
+  const svg = document.body.appendChild(new DOMParser().parseFromString(code, "image/svg+xml").documentElement);
+  const frame = svg.getBoundingClientRect();
+  const cut = [...svg.querySelectorAll("text")].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
+      || box.bottom > frame.bottom + 1;
+  }).map(text => image.alt + ": " + text.textContent);
+  svg.remove();
+  return cut;
+});
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("name", ["one", "two", "four"])
+def test_a_browser_shows_all_of_it(pages, browser, name, width, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((pages[0] / f"{name}.html").as_uri())
+    assert browser.execute_script("return innerWidth") == width
+    assert browser.execute_script("return document.images.length") > 10
+    assert browser.execute_script(NOT_SHOWN) == 0
+    assert browser.execute_script(TOO_WIDE) == []
+    assert browser.execute_script(CUT) == []
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 21, 26)"}[scheme]
+    assert browser.get_log("browser") == []

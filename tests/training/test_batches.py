@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from classify.data.sources import Split
+from classify.training.batches import Batches, stream
+
+
+@pytest.fixture
+def split(rng):
+    """103 images; the first pixel of each tells which it is."""
+    images = rng.integers(0, 256, (103, 8, 8, 3), dtype="uint8")
+    images[:, 0, 0, 0] = np.arange(103)
+    return Split(images, np.arange(103) % 4)
+
+
+def seen(batches):
+    return [int(image[0, 0, 0]) for step in range(batches.num_batches) for image in batches[step][0]]
+
+
+def test_an_epoch_shows_every_image_once_in_batches_of_nearly_one_size(split):
+    batches = Batches(split, classes=4, batch_size=25, augment=False)
+    assert [len(batches[step][1]) for step in range(batches.num_batches)] == [21, 21, 21, 20, 20]
+    assert sorted(seen(batches)) == list(range(103))
+
+
+def test_labels_belong_to_their_images(split):
+    images, labels = Batches(split, classes=4, batch_size=50, augment=False)[1]
+    np.testing.assert_array_equal(labels.argmax(axis=1), images[:, 0, 0, 0] % 4)
+    assert labels.dtype == np.float32 and set(np.unique(labels)) == {0.0, 1.0}
+
+
+def test_label_smoothing_spreads_its_share_over_all_classes(split):
+    _, labels = Batches(split, classes=4, batch_size=50, augment=False, label_smoothing=0.2)[0]
+    np.testing.assert_allclose(np.sort(labels[0]), [0.05, 0.05, 0.05, 0.85], rtol=1e-6)
+
+
+def test_epochs_differ_and_a_batch_depends_on_seed_epoch_and_step_alone(split):
+    one, other = (Batches(split, classes=4, batch_size=25, seed=7) for _ in range(2))
+    first = one[3][0].copy()
+    one.start_epoch(1)
+    second = one[3][0].copy()
+    assert not np.array_equal(first, second)
+    other.start_epoch(1)
+    np.testing.assert_array_equal(other[3][0], second)
+    other.start_epoch(0)
+    np.testing.assert_array_equal(other[3][0], first)
+    assert not np.array_equal(Batches(split, classes=4, batch_size=25, seed=8)[3][0], first)
+
+
+def mirrored_images(split, seed, epoch, **options):
+    """Which images ``Batches`` mirrors in an epoch; red tells the left half, green the image."""
+    images = np.zeros_like(split.images)
+    images[:, :, :4] = 255
+    images[:, :, :, 1] = np.arange(len(images))[:, None, None]
+    batches = Batches(Split(images, split.labels), classes=4, batch_size=103, seed=seed, **options)
+    batches.start_epoch(epoch)
+    shown = batches[0][0]
+    return dict(zip(shown[:, 0, 0, 1].tolist(), (shown[:, 4, 1, 0] == 0).tolist(), strict=True))
+
+
+def test_half_of_the_images_are_mirrored_and_the_other_half_in_the_next_epoch(split):
+    first, second, third = (mirrored_images(split, 3, epoch) for epoch in range(3))
+    assert 35 < sum(first.values()) < 68
+    assert second == {image: not mirrored for image, mirrored in first.items()} and third == first
+    assert mirrored_images(split, 4, 0) != first
+
+
+def test_digits_are_never_mirrored(split):
+    assert not any(any(mirrored_images(split, 3, epoch, mirror=False).values()) for epoch in range(2))
+
+
+def test_stream_reads_each_batch_once_without_autotuning():
+    """Autotuning's thread is waited for at the end of an epoch, up to twice its time."""
+    seen = []
+
+    def batch(step):
+        seen.append(int(step))
+        return np.full((3 - step, 2), step, "uint8"), np.full(3 - step, step / 2, "float32")
+
+    dataset = stream(batch, 3)
+    seen.clear()
+    found = list(dataset.as_numpy_iterator())
+    assert seen == [0, 1, 2] and len(dataset) == 3 and dataset.options().autotune.enabled is False
+    for step, (images, labels) in enumerate(found):
+        np.testing.assert_array_equal(images, batch(step)[0])
+        np.testing.assert_array_equal(labels, batch(step)[1])
+        assert (images.dtype, labels.dtype) == ("uint8", "float32")

@@ -1,0 +1,35 @@
+import keras
+import numpy as np
+
+from classify.training.whitening import whiten
+
+
+def whitened(images):
+    """A model that whitens these images."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input(images.shape[1:]),
+            keras.layers.Rescaling(1 / 64, offset=-2),
+            keras.layers.Conv2D(24, 2, use_bias=False, name="whitening"),
+        ]
+    )
+    whiten(model, images)
+    return model
+
+
+def test_what_the_filters_see_is_uncorrelated_and_of_variance_one(rng):
+    smooth = rng.normal(size=(400, 9, 9, 3)).cumsum(axis=1).cumsum(axis=2)  # neighbours are alike, as in photographs
+    images = (64 * smooth / smooth.std() + 128).clip(0, 255).astype("uint8")
+    seen = np.asarray(whitened(images)(images))
+    np.testing.assert_allclose(seen[..., 12:], -seen[..., :12], atol=1e-4)
+    flat = seen[..., :12].reshape(-1, 12)
+    second_moments = flat.T @ flat / len(flat)
+    off_diagonal = second_moments - np.diag(np.diag(second_moments))
+    assert abs(off_diagonal).max() < 1e-3
+    # Patterns of a variance near EPSILON stay fainter than 1 on purpose; the strongest is as the formula says.
+    assert 0.98 < second_moments.diagonal().max() <= 1.0001
+
+
+def test_a_pattern_that_never_occurs_stays_finite():
+    model = whitened(np.full((10, 4, 4, 3), 200, "uint8"))
+    assert np.isfinite(model.get_weights()[0]).all()
