@@ -8,105 +8,140 @@
   python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
-Each figure comes from the predictions for every image of the split, with its
-95 % interval below it; between two models, whether the difference is real.
-runs/report.html shows them with pictures, in any browser, and
+Each figure comes from the predictions for every image of the split. Below it
+stands its 95 % interval. For two models it also says whether the difference
+may be chance. runs/report.html shows the same with pictures, in any browser.
 docs/evaluate.schema.json describes the JSON.
 """
 
+import dataclasses
 import functools
 import json
 
-from classify import command, options
+from classify import command, files, options
 from classify.command import Problem
-from classify.reporting import terminal as report
-from classify.runs import folder as runs
+from classify.reporting import terminal
+from classify.runs import folder, saved
+
+ROBUST_IMAGES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the command line asks for.
+
+    Attributes:
+        models: runs' folders or names, or ``.keras`` files; none for the newest run of each recipe.
+        split: what to measure on: 'test', 'validation' or 'train'.
+        data, data_dir: where that is from; None for what each model was trained on.
+        calibrate: whether to build a temperature into each run's model first.
+        tta: whether to measure with test-time augmentation too.
+        robust_images: how many images to corrupt and measure on too; 0 for none.
+        json: whether to print JSON instead of tables.
+    """
+
+    models: tuple[str, ...]
+    split: str
+    data: str | None
+    data_dir: str | None
+    calibrate: bool
+    tta: bool
+    robust_images: int
+    json: bool
 
 
 def parse(argv=None):
+    """Return the ``Settings`` that a command line asks for."""
     parser = options.Parser(__doc__)
-    parser.add_argument("models", nargs="*", metavar="RUN or MODEL", help="default: the newest run of each recipe")
-    parser.add_argument(
-        "--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("models", nargs="*", metavar="RUN or MODEL", help="default: the newest run of each recipe")
+    add("--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test")
+    add(
         "--calibrate",
         action="store_true",
         help="first fit a temperature on each run's validation images and build it into its model.keras",
     )
-    parser.add_argument(
-        "--tta", action="store_true", help="measure with test-time augmentation too: views mirrored and shifted"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    parser.add_argument("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
-    parser.add_argument("--robust-images", type=options.whole_number(1), metavar="N", help="on so many. Default: 1000")
+    add("--tta", action="store_true", help="measure with test-time augmentation too: images mirrored and shifted")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
+    add("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
+    add("--robust-images", type=options.whole_number(1), metavar="N", help=f"on so many. Default: {ROBUST_IMAGES}")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
     if args.calibrate and (args.data or args.split != "test"):
         parser.error("--calibrate takes neither --data nor --split: each run has its own")
-    return args
+    robust_images = args.robust_images or (ROBUST_IMAGES if args.robust else 0)
+    values = vars(args) | {"models": tuple(args.models), "robust_images": robust_images}
+    del values["robust"]
+    return Settings(**values)
 
 
 def main(argv=None):
-    args = parse(argv)
-    models, failed = command.each(args.models, runs.find) if args.models else (runs.newest_of_each_recipe(), False)
-    groups = by_data(models, args)
+    settings = parse(argv)
+    models, any_missing = find_models(settings.models)
+    groups = by_data(models, settings.data, named=bool(settings.models))
     command.start_keras()
-    results, any_failed = command.each(groups, functools.partial(measure_group, args=args))
-    if args.json:
-        models, comparisons = (sum((result[part] for result in results), []) for part in range(2))
-        found = {"version": 1, "models": models, "comparisons": comparisons}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
-    return 1 if failed or any_failed or any(result[2] for result in results) else 0
+    results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings))
+    models, comparisons = (sum((result[part] for result in results), []) for part in range(2))
+    if settings.json:
+        print(json.dumps({"version": 1, "models": models, "comparisons": comparisons}, indent=2, ensure_ascii=False))
+    any_failed = any(failed for _, _, failed in results)
+    return 1 if any_missing or any_unread or any_failed else 0
 
 
-def by_data(models, args):
-    """Return the models in lists that share their data; models that were named must all share it."""
-    if args.data:
+def find_models(names):
+    """Return the ``SavedModel``s of these names, or of the newest runs, and whether any name stands for none."""
+    return command.each(names, saved.find) if names else (saved.newest_of_each_recipe(), False)
+
+
+def by_data(models, data, named):
+    """Return the models in lists that share their data.
+
+    Args:
+        models: ``SavedModel``s.
+        data: what all are measured on; None for what each was trained on.
+        named: whether the user named the models. Then all must share their data.
+    """
+    if data:
         return [models] if models else []
     known = list(dict.fromkeys(model.data for model in models if model.data))
-    if args.models and len(known) > 1:
+    if named and len(known) > 1:
         raise Problem(f"models named together must share their data; these are of {' and '.join(known)}", status=2)
     if models and not known:
         raise Problem(f"{models[0].path} does not say what it was trained on; pass --data")
     return [[model for model in models if model.data in (name, None)] for name in known]
 
 
-def measure_group(group, args):
-    """Measure models that share their data and show it; return (rows, comparisons, whether anything failed)."""
-    from classify.evaluation.measuring import Evaluation
+def evaluate(models, settings):
+    """Measure models that share their data, print tables and write a report.
 
-    evaluation = Evaluation(group, args)
-    rows, failed = command.each(group, evaluation)
-    comparisons = evaluation.compare()
-    if rows and not args.json:
-        show(rows, comparisons, evaluation.source.title)
-    if rows:
-        file = runs.report_file(evaluation.source.name, args.split)
-        try:
-            runs.write_text(file, evaluation.page(rows, comparisons))
-            command.note(str(file))
-        except OSError as error:  # what was measured is worth having all the same
-            command.note(f"there is no report: {command.describe(error)}")
-            failed = True
-    return rows, comparisons, failed
+    Returns the JSON's entries of the models and of their comparisons, and whether anything failed.
+    """
+    from classify.evaluation import measuring, robustness  # these import Keras
+
+    split = measuring.read(models, settings.split, settings.data, settings.data_dir)
+    sample = robustness.sample(split, settings.robust_images) if settings.robust_images else None
+    extras = {"calibrate": settings.calibrate, "with_tta": settings.tta, "sample": sample}
+    measurements, failed = command.each(models, functools.partial(measuring.measure, split=split, **extras))
+    comparisons = measuring.compare(measurements, split)
+    rows = [measurement.row for measurement in measurements]
+    if rows and not settings.json:
+        terminal.show_evaluation(rows, comparisons, split.source.title)
+    written = write_report(split, measurements, comparisons) if rows else True
+    return rows, comparisons, failed or not written
 
 
-def show(rows, comparisons, title):
-    """Print what calibration did, one data set's tables of all models, what each difference is worth, the classes."""
-    for row in rows:
-        if "calibrated" in row:
-            report.show(*report.calibrated(row), "")
-    split, n = rows[0]["split"], rows[0]["n"]
-    report.show(f"{title} {split}, {n:,} images; below each figure its 95 % interval\n", report.comparison(rows), "")
-    if "tta" in rows[0]:
-        report.show(report.views(rows), "")
-    report.show(report.confidence_and_cost(rows), "")
-    for comparison in comparisons:
-        report.show(report.verdict(comparison), "")
-    for table in (report.per_class, report.robustness) if "robustness" in rows[0] else (report.per_class,):
-        for first in range(0, len(rows), report.MODELS_A_TABLE):
-            report.show(table(rows[first : first + report.MODELS_A_TABLE]), "")
+def write_report(split, measurements, comparisons):
+    """Write the page for a browser and say where it is; return whether it could be written."""
+    from classify.reporting import html  # matplotlib, which --help need not wait for
+
+    file = folder.report_file(split.source.name, split.name)
+    try:
+        files.write_text(file, html.render(split, measurements, comparisons))
+        command.note(str(file))
+    except OSError as error:  # the figures are printed all the same
+        command.note(f"there is no report: {command.describe(error)}")
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -8,30 +8,40 @@ The file appears beside the model, once it was read back and gave the same
 probabilities. It takes RGB pixels as they are, 0 to 255, float32, of shape
 (N, height, width, 3). ONNX needs requirements-export.txt installed.
 
-Training writes the LiteRT file by itself: predict.py answers with it at once.
+Training writes the LiteRT file by itself: predict.py starts fast with it.
 """
 
+from dataclasses import dataclass
+
 from classify import command, options
-from classify.runs import folder as runs
+from classify.runs import saved
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for."""
+
+    model: str
+    format: str
 
 
 def parse(argv=None):
+    """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
     parser.add_argument("model", metavar="RUN or MODEL", help="a run's folder, its name, or a .keras file")
     parser.add_argument("--format", choices=("onnx", "litert", "saved_model"), required=True, help="what to write")
-    return parser.parse_args(argv)
+    return Settings(**vars(parser.parse_args(argv)))
 
 
 def main(argv=None):
-    args = parse(argv)
-    saved = runs.find(args.model)
+    settings = parse(argv)
+    path = saved.find(settings.model).path
     command.start_keras()
-    from classify.inference import export as exports
-    from classify.inference import predictor as inference
+    from classify.inference.export import export
+    from classify.inference.loading import load_keras
 
-    model = inference.load_model(saved.path)
-    path, difference = exports.export(model, saved.path, args.format)
-    print(f"{path}   probabilities differ from Keras's by at most {difference:.1g}")
+    target, difference = export(load_keras(path), path, settings.format)
+    print(f"{target}   probabilities differ from Keras's by at most {difference:.1g}")
 
 
 if __name__ == "__main__":

@@ -6,143 +6,142 @@
   python predict.py image.png --tta --explain
   curl -s https://example.org/image.png | python predict.py - --json
 
-Any common image file of any size will do; - is standard input, and a file whose
-name begins with a dash is written ./-name. The model is the newest finished
-CIFAR-10 run, or else the one that comes with this project. Where it is less
-sure than of 95 % of the validation images it says so: the picture may show
-another thing than its classes. It does not notice that of every such picture.
+Any common image file of any size will do. A dash, -, is standard input; a file
+whose name begins with a dash is written ./-name. The model is the newest
+finished CIFAR-10 run, or the one that comes with this project.
+
+It says "not sure" where it is less sure than of 95 % of the validation images:
+perhaps the picture shows none of its classes. Not every such picture is
+noticed.
 """
 
 import json
-
-import numpy as np
+from dataclasses import dataclass
 
 from classify import command, options
 from classify.command import Problem, note
-from classify.data import pictures as images
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
-from classify.reporting import terminal as report
-from classify.runs import folder as runs
+from classify.data import pictures
+from classify.inference.loading import load_keras
+from classify.inference.predictor import Predictor
+from classify.inference.reading import predict_files
+from classify.reporting import charts
+from classify.runs import saved
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for."""
+
+    images: list
+    models: list
+    top: int
+    tta: bool
+    explain: bool
+    explain_to: str | None
+    explain_class: str | None
+    json: bool
 
 
 def parse(argv=None):
+    """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
-    parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="image files, folders of them, patterns, or - for standard input"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="image files, folders of them, patterns, or - for standard input")
+    add(
         "--model",
+        dest="models",
         action="append",
+        default=[],
         metavar="RUN or MODEL",
         help="give it several times to compare. Default: the newest CIFAR-10 run, else the shipped one",
     )
-    parser.add_argument(
-        "--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3"
-    )
-    parser.add_argument(
-        "--tta", action="store_true", help="answer with test-time augmentation too: views mirrored and shifted"
-    )
-    parser.add_argument(
+    add("--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3")
+    add("--tta", action="store_true", help="predict with test-time augmentation too: on mirrored and shifted views")
+    add(
         "--explain",
         action="store_true",
         help="write IMAGE.explained.png beside each image: what in it speaks for its class (Grad-CAM)",
     )
-    parser.add_argument("--explain-to", metavar="FOLDER", help="write the explanations there instead")
-    parser.add_argument("--explain-class", metavar="CLASS", help="explain this class, not the most probable one")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line, with all classes")
+    add("--explain-to", metavar="FOLDER", help="write the explanations there instead")
+    add("--explain-class", metavar="CLASS", help="explain this class, not the most probable one")
+    add("--json", action="store_true", help="print one JSON object a line, with all classes")
     args = parser.parse_args(argv)
     args.explain = bool(args.explain or args.explain_to or args.explain_class)
-    if args.explain and len(args.model or []) > 1:
+    if args.explain and len(args.models) > 1:
         parser.error("--explain takes one --model")
-    return args
+    return Settings(**vars(args))
 
 
 def main(argv=None):
-    args = parse(argv)
-    saved = [runs.find(model) for model in args.model] if args.model else [runs.newest_cifar10()]
-    paths, failed = command.each(images.find_images(args.images), readable)
+    settings = parse(argv)
+    models = [saved.find(name) for name in settings.models] or [saved.newest_cifar10()]
+    paths, failed = command.each(pictures.find(settings.images), readable)
     if not paths:
         return 1
-    if not args.model:
-        note(f"model: {saved[0].name} ({saved[0].path})")
-    models = [inference.open_model(found.path) for found in saved]
-    class_names = [found.class_names(model.output_shape[-1]) for found, model in zip(saved, models, strict=True)]
-    for found in saved:
-        if not found.info:
-            note(f"{found.path} has no run.json beside it, so its classes have no names")
-    explanations = explainer(args, saved[0].path, class_names[0]) if args.explain else None
+    if not settings.models:
+        note(f"model: {models[0].name} ({models[0].path})")
+    predictors = [Predictor(model) for model in models]
+    for model in models:
+        if not model.info:
+            note(f"{model.path} has no run.json beside it, so its classes have no names")
+    if settings.explain:
+        explanations = open_explanations(models[0].path, predictors[0], settings.explain_class, settings.explain_to)
     width = max(len(str(path)) for path in paths)
-    answers = inference.answers(paths, models, [found.mirrored for found in saved] if args.tta else None)
-    for batch in inference.with_bar(answers, len(paths), "predicting"):
-        answered = []
-        for path, answer in batch:
-            if isinstance(answer, Problem):
-                note(str(answer))
-                failed = True
-                continue
-            show = as_json if args.json else as_text
-            print(show(path, answer, doubts(answer, saved), class_names, saved, args.top, width), flush=True)
-            answered.append(((path, answer[0].pixels), answer[0].probabilities))
-        if explanations:
-            _, any_failed = command.each(answered, explanations.write)
-            failed |= any_failed
+    for batch in predict_files(paths, predictors, settings.tta):
+        failed |= show(batch, settings.json, settings.top, width)
+        if settings.explain:
+            failed |= explain(batch, explanations)
     return 1 if failed else 0
 
 
-def readable(found):
-    """Return an image path; raise what ``find_images`` found wrong."""
-    if isinstance(found, Problem):
-        raise found
-    return found
+def readable(path):
+    """Return an image's path; raise the ``Problem`` that stands in its place."""
+    if isinstance(path, Problem):
+        raise path
+    return path
 
 
-def explainer(args, path, class_names):
-    """Return what writes the explanations; it takes the Keras model, as a light copy has no gradients."""
-    model = inference.load_model(path)
-    from classify.inference.gradcam import Explanations
+def open_explanations(path, predictor, named, folder):
+    """Return what writes the explanations. It needs the Keras model, as a LiteRT copy has no gradients."""
+    model = load_keras(path)
+    from classify.reporting.explanations import Explanations
 
-    return Explanations(model, class_names, args.explain_class, args.explain_to)
-
-
-def doubts(answer, saved):
-    """Return whether each model is unsure; None where it has no threshold."""
-    rules = (found.info.get("unsure") for found in saved)
-    return [outsiders.unsure([one.probabilities], rule)[0] for one, rule in zip(answer, rules, strict=True)]
+    return Explanations(model, predictor.class_names, named, folder)
 
 
-def as_text(path, answer, unsure, class_names, saved, top, width):
-    """Return an image's lines: of one model its bar chart or that it is unsure, of several their charts abreast."""
-    probabilities, averaged = [one.probabilities for one in answer], [one.averaged for one in answer]
-    if len(answer) > 1:
-        names, averaged = [found.name for found in saved], None if averaged[0] is None else averaged
-        return report.side_by_side(str(path), probabilities, class_names, names, top, unsure, averaged)
-    if unsure[0]:
-        return report.unsure(str(path), probabilities[0], class_names[0], width, averaged[0])
-    return report.prediction(str(path), probabilities[0], class_names[0], top, width, averaged[0])
+def show(batch, in_json, top, width):
+    """Print what a batch's pictures show; return whether any could not be read."""
+    failed = False
+    for path, predictions in batch:
+        if isinstance(predictions, Problem):
+            note(str(predictions))
+            failed = True
+        else:
+            text = as_json(path, predictions) if in_json else charts.as_text(str(path), predictions, top, width)
+            print(text, flush=True)
+    return failed
 
 
-def as_json(path, answer, unsure, class_names, saved, *_):
-    """Return an image's line: of one model its answer, of several a list of them under ``models``."""
-    results = [result(*of_one) for of_one in zip(answer, unsure, class_names, strict=True)]
-    if len(results) == 1:
-        return json.dumps({"image": str(path), **results[0]}, ensure_ascii=False)
-    named = [{"model": found.name, **one} for found, one in zip(saved, results, strict=True)]
-    return json.dumps({"image": str(path), "models": named}, ensure_ascii=False)
+def explain(batch, explanations):
+    """Write the explanations of a batch; return whether any could not be written."""
+    failed = False
+    for path, predictions in batch:
+        try:
+            if not isinstance(predictions, Problem):
+                explanations.write(path, predictions[0])
+        except Problem as problem:
+            note(str(problem))
+            failed = True
+    return failed
 
 
-def result(answer, unsure, class_names):
-    tta = {} if answer.averaged is None else {"tta": of_all(answer.averaged, class_names)}
-    return {**of_all(answer.probabilities, class_names), "unsure": unsure, **tta}
-
-
-def of_all(probabilities, class_names):
-    best = int(np.argmax(probabilities))
-    return {
-        "class": class_names[best],
-        "probability": float(probabilities[best]),
-        "probabilities": {name: float(p) for name, p in zip(class_names, probabilities, strict=True)},
-    }
+def as_json(path, predictions):
+    """Return an image's line: of one model its prediction, of several a list of them under ``models``."""
+    if len(predictions) == 1:
+        entries = predictions[0].entries()
+    else:
+        entries = {"models": [{"model": prediction.model, **prediction.entries()} for prediction in predictions]}
+    return json.dumps({"image": str(path), **entries}, ensure_ascii=False)
 
 
 if __name__ == "__main__":

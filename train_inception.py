@@ -8,113 +8,137 @@
 The base never changes, so neither do its features of an image. They are
 computed once and kept in the folder features/, 8 MB for 1,000 images, 410 MB
 for CIFAR-10, twice that with --augment; delete it whenever you like. A further
-run on the same images starts to train at once.
+run on the same images starts to train at once. docs/transfer-learning.md tells
+more.
 
 With a partly re-estimated copy of the ImageNet weights it took 5 min 56 s on
 two cores (bfloat16) and reached 88.5 % on the validation images.
 """
 
+import dataclasses
 import functools
 import time
 
-from classify import command, options
-from classify.runs import folder as runs
+from classify.data.dataset import Split
 
-# What training uses unless the command line says otherwise. The learning rate is Adam's.
+from classify import command, options
+from classify.command import Problem, note
+from classify.data import sources, splits
+from classify.precision import choose
+from classify.runs.folder import Run, check_free, folder_for
+from classify.training.optimizers import OPTIMIZERS, make_optimizer
+from classify.training.settings import TrainingSettings, settled
+
+# What training uses, unless the command line says otherwise.
 RECIPE = {
-    "epochs": 20,
+    "epochs": 20,  # of seconds each
     "batch_size": 256,
-    "learning_rate": 1e-3,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,  # Keras's default
     "schedule": "one-cycle",
-    "dropout": 0.5,
-    "weight_decay": 0.0,
-    "label_smoothing": 0.0,
-    "augment": False,
+    "dropout": 0.5,  # the head has half a million parameters
     "early_stopping": 5,
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(TrainingSettings):
+    weights: str
+    upsampling: int
+    interpolation: str
+    fine_tune: int | None = None
+
+
 def parse(argv=None):
+    """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
     add = parser.add_argument
-    add(
-        "--weights",
-        default="imagenet",
-        metavar="FILE",
-        help="a Keras weights file, imagenet, or none. Default: imagenet",
-    )
+    weights_help = "a Keras weights file, imagenet, or none. Default: imagenet"
+    add("--weights", default="imagenet", metavar="FILE", help=weights_help)
     add("--upsampling", type=options.whole_number(1), default=7, metavar="N", help="times each side. Default: 7")
     add("--interpolation", choices=("nearest", "bilinear"), default="bilinear", help="default: bilinear")
-    add(
-        "--fine-tune",
-        type=options.whole_number(1),
-        metavar="N",
-        help="then train the last N of the 11 inception blocks too, on the images themselves: slow. Up to 5 epochs,"
-        " until one is no better",
+    fine_tune_help = (
+        "then train the last N of the 11 inception blocks too, on the images themselves: slow. Up to 5 epochs,"
+        " until one is no better"
     )
-    options.add_training(parser, {"inception": RECIPE}, "train on the mirrored images' features too (not of digits)")
+    add("--fine-tune", type=options.whole_number(1), metavar="N", help=fine_tune_help)
+    augment_help = "train on the mirrored images' features too (not of digits)"
+    optimizers = [name for name in OPTIMIZERS if name != "muon"]  # which is for convolutions
+    options.add_training(parser, {"inception": RECIPE}, augment_help, optimizers)
     options.add_data(parser)
     args = parser.parse_args(argv)
     if args.fine_tune and args.fine_tune > 10:
         parser.error("--fine-tune takes at most 10: the first block and what comes before it stay frozen")
-    args.recipe = "inception"
-    return args
+    return Settings(recipe="inception", **settled(args, RECIPE))
 
 
-def main(argv=None):
+def train(settings):
+    """Train a head as ``settings`` say and fill a run's folder; return the ``TrainingState`` at the end."""
     started = time.perf_counter()
-    args = parse(argv)
-    if args.out:
-        runs.check_free(args.out, args.overwrite)
+    if settings.out:
+        check_free(settings.out, settings.overwrite)
     command.start_keras()
-    from classify.data import sources as data
-    from classify.inference import predictor as inference
-    from classify.reporting import conclusion as results
-    from classify.training import loop as training
-    from classify.transfer import features, weights
+    import keras
+
+    from classify.inference.predictor import predict
+    from classify.reporting.conclusion import conclude
+    from classify.training.batches import Batches
+    from classify.training.loop import fit
+    from classify.transfer import finetuning, weights
+    from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
     from models.inception import SMALLEST, build_head, build_inception, set_head
 
-    dataset, arithmetic, reason = training.prepare(args, RECIPE)
-    shape, classes = dataset.image_shape, len(dataset.class_names)
-    if min(shape[:2]) * args.upsampling < SMALLEST:
-        pixels = f"{min(shape[:2])} pixels times {args.upsampling}"
-        raise command.Problem(f"--upsampling: {pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
+    data = splits.load(sources.find(settings.data, settings.data_dir), settings.validation, settings.limit)
+    precision, reason = choose(settings.precision)
+    note(data)
+    keras.utils.set_random_seed(settings.seed)
+    settings = settings.with_batch_size(len(data.train), RECIPE["batch_size"])
+    shape, classes = data.image_shape, len(data.class_names)
+    if min(shape[:2]) * settings.upsampling < SMALLEST:
+        pixels = f"{min(shape[:2])} pixels times {settings.upsampling}"
+        raise Problem(f"--upsampling: {pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
 
-    build = functools.partial(
-        build_inception,
-        shape,
-        classes,
-        upsampling=args.upsampling,
-        interpolation=args.interpolation,
-        dropout=args.dropout,
-    )
-    model = weights.build(build, args.weights)
-    head = build_head(classes, args.dropout)
+    file = weights.find(settings.weights)
+    with weights.checked(file):
+        model = build_inception(shape, classes, file, settings.upsampling, settings.interpolation, settings.dropout)
+    head = build_head(classes, settings.dropout)
     counts = f"{model.count_params():,} parameters, {head.count_params():,} of them trained"
-    command.note(f"inception   {weights.title(args.weights)}\n            {counts}")
+    note(f"inception   {weights.title(settings.weights)}\n            {counts}")
 
-    extractor = features.Extractor(model, arithmetic)
-    command.note(f"features   {arithmetic} ({reason}), in {extractor.folder}")
-    train = data.Split(extractor.extract(dataset.train.images, "train"), dataset.train.labels)
-    held_out = extractor.extract(dataset.validation.images, "validation")
-    validation = data.Split(held_out[:], dataset.validation.labels)
+    extractor = Extractor(model, precision)
+    note(f"features   {precision} ({reason}), in {extractor.folder}")
+    features = Split(extractor.extract(data.train.images, "train"), data.train.labels)
+    validation = Split(extractor.extract(data.validation.images, "validation"), data.validation.labels)
     mirrored = None
-    if args.augment and dataset.source.mirrored:
-        mirrored = extractor.extract(dataset.train.images[:, :, ::-1], "mirrored train")
+    if settings.augment and data.source.mirror:
+        mirrored = extractor.extract(Mirrored(data.train.images), "mirrored train")
+    batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored)
 
-    batches = features.FeatureBatches(train, classes, args.batch_size, args.seed, mirrored)
-    training.compile_model(head, args, args.epochs * batches.num_batches, args.learning_rate)
-    with runs.Run(runs.folder_for(args.out, args.recipe, dataset.source.name, args.overwrite)) as run:
-        outcome = training.fit(head, batches, validation, args.epochs, run, args.early_stopping)
+    def optimizer(slower, steps):
+        rate = settings.learning_rate / slower
+        return make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
+
+    head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
+    head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    with Run(folder_for(settings.out, "inception", data.source.name, settings.overwrite)) as run:
+        state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
-        held_out = inference.predict(head, validation.images, "measuring")
-        if args.fine_tune and not outcome.interrupted:
-            outcome = fine_tune(model, dataset, outcome, args, run, arithmetic)
-            held_out = inference.predict(model, dataset.validation.images, "measuring")
-        name = f"inception, {weights.title(args.weights)}"
-        results.conclude(run, model, dataset, outcome, args, arithmetic, started, held_out, name)
-    return 130 if outcome.interrupted else 0
+        validate = functools.partial(predict, head, validation.images, "measuring")
+        if settings.fine_tune and not state.interrupted:
+            size = min(settings.batch_size, finetuning.BATCH_SIZE)
+            batches = Batches(data.train, classes, size, settings.seed, settings.augment, data.source.mirror)
+            slow = optimizer(finetuning.SLOWER, finetuning.EPOCHS * batches.num_batches)
+            blocks = settings.fine_tune
+            state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
+            validate = None  # the base is another one now, so the features are not its own
+        name = f"inception, {weights.title(settings.weights)}"
+        conclude(run, model, data, state, settings, precision, started, name, validate)
+    return state
+
+
+def main(argv=None):
+    return 130 if train(parse(argv)).interrupted else 0
 
 
 if __name__ == "__main__":

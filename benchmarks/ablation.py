@@ -23,9 +23,9 @@ from classify import command, options
 from classify.progress import duration
 
 
-def random_mirrors(batches, rows):
-    """Mirror each image with probability 1/2, as is usual, in place of ``Batches._mirrored``."""
-    return np.random.default_rng((batches.seed, batches.epoch, int(rows[0]), 2)).random(len(rows)) < 0.5
+def random_mirrors(batches, epoch, rows):
+    """Mirror each image with probability 1/2, as is usual, in place of ``Batches.mirrored``."""
+    return np.random.default_rng((batches.seed, epoch, int(rows[0]), 2)).random(len(rows)) < 0.5
 
 
 def shifted(shift):
@@ -51,10 +51,10 @@ PIECES = {
         lambda: patch.dict("train_cnn.RECIPES", record=train_cnn.RECIPES["record"] | {"schedule": "one-cycle"}),
         ("--optimizer", "adam"),
     ),
-    "fast shifts of normalization": (lambda: patch.dict("classify.training.muon.SGD_RATES", beta=0.06), ()),
+    "fast shifts of normalization": (lambda: patch.dict("classify.training.muon.RATES", beta=0.06), ()),
     "SiLU (ReLU instead)": (contextlib.nullcontext, ("--activation", "relu")),
     "alternating mirrors (random instead)": (
-        lambda: patch("classify.training.batches.Batches._mirrored", random_mirrors),
+        lambda: patch("classify.training.batches.Batches.mirrored", random_mirrors),
         (),
     ),
     "shifts": (lambda: shifted(0), ()),

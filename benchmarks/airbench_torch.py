@@ -180,8 +180,8 @@ def main():
     seconds = train(network, images, labels, args.steps)
     result = {"images_per_second": BATCH_SIZE / float(np.median(seconds)), "seconds": sum(seconds)}
     if not args.steps:
-        held_out = prepare(arrays["validation_images"]), torch.tensor(arrays["validation_labels"]).long()
-        result["accuracy"], result["accuracy_tta"] = accuracies(network, *held_out)
+        validation = prepare(arrays["validation_images"]), torch.tensor(arrays["validation_labels"]).long()
+        result["accuracy"], result["accuracy_tta"] = accuracies(network, *validation)
     print(json.dumps(result))
 
 

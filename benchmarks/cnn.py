@@ -30,8 +30,10 @@ import numpy as np
 import train_cnn
 from benchmarks.training import accuracies, data_arguments, trained
 from classify import command, options
+from classify.environment import processor
+from classify.files import write_json
 from classify.progress import duration
-from classify.runs import folder as runs
+from classify.runs.folder import ROOT
 
 ROUNDS = 3
 STEPS = 4
@@ -44,8 +46,6 @@ def main():
     options.add_data(parser)
     args = parser.parse_args()
     command.start_keras()
-    from classify.precision import processor
-
     print(processor())
     for name, compare in COMPARISONS.items():
         if args.only in (name, None):
@@ -54,12 +54,12 @@ def main():
 
 def steps(args):
     """Print images a second of the standard recipe's training step, and without each thing that makes it fast."""
-    from classify.data import sources as data
+    from classify.data import sources, splits
     from classify.precision import choose
 
     recipe = train_cnn.RECIPES["standard"]
-    split = data.load(data.find(args.data or "cifar10", args.data_dir), 0.1).train
-    split = type(split)(split.images[: STEPS * recipe["batch_size"]], split.labels[: STEPS * recipe["batch_size"]])
+    split = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1).train
+    split = split.take(np.arange(STEPS * recipe["batch_size"]))
     fast = choose("auto")[0]
     trainings = {
         "ours": training_step(split, recipe, fast, fused=True, plain=False),
@@ -81,24 +81,26 @@ def training_step(split, recipe, precision, fused, plain):
     """Return a function that trains an epoch on ``split`` with the standard network and returns each step's seconds."""
     import keras
 
-    from classify.backends.tensorflow import FusedBatchNormalization
-    from classify.training import batches
-    from classify.training import loop as training
+    from classify.backends import backend
+    from classify.training.batches import Batches, one_hot
+    from classify.training.callbacks import Timer
+    from classify.training.loop import dtype_policy
     from models.cnn import build_cnn
 
-    normalization = FusedBatchNormalization if fused else keras.layers.BatchNormalization
-    with training.dtype_policy(precision):
-        model = build_cnn("standard", split.images.shape[1:], 10, recipe["activation"], normalization=normalization)
+    normalization = backend.BatchNormalization if fused else keras.layers.BatchNormalization
+    shape = split.images.shape[1:]
+    with dtype_policy(precision):
+        model = build_cnn(recipe["network"], shape, 10, recipe["activation"], normalization=normalization)
     model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
     if plain:
-        arrays = split.images.astype("float32"), batches.one_hot(split.labels, 10)
+        arrays = split.images.astype("float32"), one_hot(split.labels, 10)
         fit = {"x": arrays[0], "y": arrays[1], "batch_size": recipe["batch_size"]}
     else:
-        ours = batches.Batches(split, 10, recipe["batch_size"])
-        fit = {"x": batches.stream(ours.__getitem__, ours.num_batches), "shuffle": False}
+        batches = Batches(split, 10, recipe["batch_size"])
+        fit = {"x": backend.stream(lambda step: batches.batch(0, int(step)), batches.num_batches), "shuffle": False}
 
     def epoch():
-        timer = training.Timer()
+        timer = Timer()
         model.fit(**fit, callbacks=[timer], verbose=0)
         return timer.seconds
 
@@ -125,13 +127,13 @@ def tutorial(args, seed):
     """Return the epochs of the tutorial trained as it says, float32 arrays and `fit` as it comes; trained once."""
     import keras
 
-    from classify.data import sources as data
+    from classify.data import sources, splits
     from classify.training.batches import one_hot
     from models.cnn import build_cnn
 
-    result = runs.ROOT / "benchmark" / f"tutorial-plain-{seed}.json"
+    result = ROOT / "benchmark" / f"tutorial-plain-{seed}.json"
     if not result.is_file():
-        dataset = data.load(data.find(args.data or "cifar10", args.data_dir), 0.1)
+        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1)
         recipe = train_cnn.RECIPES["tutorial"]
         keras.utils.set_random_seed(seed)
         model = build_cnn("tutorial", dataset.image_shape, len(dataset.class_names))
@@ -154,7 +156,7 @@ def tutorial(args, seed):
             verbose=0,
         ).history
         rows = zip(history["val_accuracy"], np.diff(times)[::2].tolist(), strict=True)
-        runs.write_json(result, [{"val_accuracy": accuracy, "seconds": seconds} for accuracy, seconds in rows])
+        write_json(result, [{"val_accuracy": accuracy, "seconds": seconds} for accuracy, seconds in rows])
     return json.loads(result.read_text())
 
 
@@ -170,12 +172,12 @@ def torch(args):
         print("\ntorch: PyTorch is not installed")
         return
     ours = trained("record-0", "train_cnn.py", "--recipe", "record", "--seed", 0, *data_arguments(args))
-    found = accuracies(ours["folder"])["validation"]
+    validation = accuracies(ours["folder"])["validation"]
     theirs = airbench(args)
     print("\n                               validation   with TTA   training")
     ours_seconds = sum(epoch["seconds"] for epoch in ours["history"])
     for name, plain, tta, seconds in (
-        ("record, Keras", found["plain"], found["tta"], ours_seconds),
+        ("record, Keras", validation["plain"], validation["tta"], ours_seconds),
         ("airbench94, PyTorch", theirs["accuracy"], theirs["accuracy_tta"], theirs["seconds"]),
     ):
         print(f"{name:30} {plain:10.2%} {tta:10.2%}   {duration(seconds)}")
@@ -184,11 +186,11 @@ def torch(args):
 
 def airbench(args):
     """Return what airbench_torch.py measured on the same training and validation images, in a run made once."""
-    from classify.data import sources as data
+    from classify.data import sources, splits
 
-    result = runs.ROOT / "benchmark" / "airbench-torch.json"
+    result = ROOT / "benchmark" / "airbench-torch.json"
     if not result.is_file():
-        dataset = data.load(data.find(args.data or "cifar10", args.data_dir), 0.1)
+        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1)
         arrays = result.with_suffix(".npz")
         np.savez(
             arrays,
@@ -198,9 +200,9 @@ def airbench(args):
             validation_labels=dataset.validation.labels,
         )
         command = [sys.executable, Path(__file__).with_name("airbench_torch.py"), arrays]
-        found = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         arrays.unlink()
-        runs.write_json(result, json.loads(found.stdout))
+        write_json(result, json.loads(process.stdout))
     return json.loads(result.read_text())
 
 

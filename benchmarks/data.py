@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from classify import command, options
-from classify.data import sources as data
+from classify.data import sources, splits
 
 
 def main():
@@ -22,7 +22,7 @@ def main():
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        loaded = data.load(data.find(args.data or "cifar10", args.data_dir))
+        loaded = splits.load(sources.find(args.data or "cifar10", args.data_dir))
         seconds.append(time.perf_counter() - start)
     first, median = seconds[0], statistics.median(seconds)
     print(f"{loaded}\nfirst {first:.2f} s, median of {len(seconds)} {median:.2f} s")

@@ -10,7 +10,6 @@ Whole run: `train_inception.py --epochs 10` from an empty cache, timed from star
 the full frozen network in float32, timed over --steps steps and multiplied to 10 epochs. Ratios of medians.
 """
 
-import functools
 import os
 import resource
 import statistics
@@ -23,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from classify import command, options
-from classify.runs.folder import PROJECT
+from classify.environment import PROJECT, processor
 
 EPOCHS = 10
 BATCH_SIZE = 32  # of the usual way: Keras's own default
@@ -41,15 +40,16 @@ def main():
     import keras
 
     from classify import precision
-    from classify.data import sources as data
+    from classify.data import sources, splits
     from classify.transfer import weights
     from models.inception import build_inception
 
-    dataset = data.load(data.find(args.data or "cifar10", args.data_dir))
+    dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir))
     arithmetic, _ = precision.choose("auto")
-    build = functools.partial(build_inception, dataset.image_shape, len(dataset.class_names))
-    model = weights.build(build, args.weights)
-    print(f"{precision.processor()}; {dataset.source.title}, 7x upsampled\n", flush=True)
+    file = weights.find(args.weights)
+    with weights.checked(file):
+        model = build_inception(dataset.image_shape, len(dataset.class_names), file)
+    print(f"{processor()}; {dataset.source.title}, 7x upsampled\n", flush=True)
 
     ours, plain = extraction(model, dataset.train.images[: args.images], arithmetic, args.rounds)
     print(f"extraction   {arithmetic}, folded   {ours:6.1f} images/s")
@@ -76,7 +76,8 @@ def extraction(model, images, arithmetic, rounds):
 
     from classify.transfer.features import Extractor
 
-    trunk = keras.Sequential([keras.layers.Input(model.input_shape[1:]), *model.layers[:4]])
+    names = ("rescaling", "upsampling", "inception_v3", "pooling")
+    trunk = keras.Sequential([keras.layers.Input(model.input_shape[1:]), *map(model.get_layer, names)])
     extractor = Extractor(model, arithmetic)
 
     def ours(images):
@@ -91,8 +92,8 @@ def extraction(model, images, arithmetic, rounds):
     for way in rates:
         way(images[:50])  # compiles
     for _ in range(rounds):
-        for way, found in rates.items():
-            found.append(rate_of(lambda way=way: way(images), len(images)))
+        for way, speeds in rates.items():
+            speeds.append(rate_of(lambda way=way: way(images), len(images)))
     return tuple(map(statistics.median, rates.values()))
 
 
@@ -108,7 +109,7 @@ def operations(model):
 
     import keras
 
-    convolutions = [layer for layer in model.layers[2].layers if isinstance(layer, keras.layers.Conv2D)]
+    convolutions = [layer for layer in model.get_layer("inception_v3").layers if isinstance(layer, keras.layers.Conv2D)]
     return sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3]) for layer in convolutions)
 
 
@@ -124,7 +125,7 @@ def matrix_rate(arithmetic, n=4096, rounds=5):
 
 def usual_way(model, train, steps):
     """Return the median seconds an image takes in `fit` on the whole frozen network."""
-    from classify.training.loop import Timer
+    from classify.training.callbacks import Timer
 
     timer = Timer()
     n = BATCH_SIZE * (steps + 1)

@@ -3,9 +3,9 @@
   python benchmarks/predict.py
   python benchmarks/predict.py --model inception --images 500
 
-One image: the whole process, the interpreter's start included; wall time and peak memory. A folder: PNG files of the
-model's size; predict.py is timed whole, from start to end, Keras without its start, once with the reading of the
-files by Pillow and once for `predict` alone, on pixels in memory. Alternate runs, medians and their ratios.
+One image: wall time and peak memory of the whole process, with the interpreter's start. A folder: PNG files of the
+model's size. predict.py is timed from start to end. Keras is timed without its start: once with the reading of the
+files by Pillow, and once for `predict` alone, on pixels in memory. The two run in turn; medians and their ratios.
 """
 
 import os
@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from classify import command, options, precision
-from classify.inference import predictor as inference
-from classify.runs import folder as runs
-from classify.runs.folder import PROJECT
+from classify import command, options
+from classify.environment import PROJECT, processor
+from classify.inference.loading import load
+from classify.inference.predictor import BATCH_SIZE
+from classify.runs import saved
 
 PLAIN = f"""
 import sys, time, pathlib
@@ -33,11 +34,11 @@ from PIL import Image
 path = pathlib.Path(sys.argv[2])
 model = keras.saving.load_model(sys.argv[1])
 if path.is_dir():
-    model.predict(np.zeros((1000, *model.input_shape[1:])), batch_size={inference.BATCH_SIZE}, verbose=0)
+    model.predict(np.zeros((1000, *model.input_shape[1:])), batch_size={BATCH_SIZE}, verbose=0)
 start = time.perf_counter()
 images = [np.asarray(Image.open(file).convert("RGB")) for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
 read = time.perf_counter()
-model.predict(np.stack(images), batch_size={inference.BATCH_SIZE}, verbose=0)
+model.predict(np.stack(images), batch_size={BATCH_SIZE}, verbose=0)
 end = time.perf_counter()
 print(end - start, end - read)
 """
@@ -45,18 +46,18 @@ print(end - start, end - read)
 
 def main():
     parser = options.Parser(__doc__)
-    parser.add_argument("--model", default=str(runs.SHIPPED), help="a run or model. Default: the shipped one")
+    parser.add_argument("--model", default=str(saved.SHIPPED), help="a run or model. Default: the shipped one")
     parser.add_argument("--images", type=options.whole_number(2), default=10_000, help="in the folder. Default: 10000")
     parser.add_argument("--rounds", type=options.whole_number(1), default=7, help="alternate runs. Default: 7")
     args = parser.parse_args()
-    model = runs.find(args.model).path
+    model = saved.find(args.model).path
     ways = {
         "predict.py": [sys.executable, PROJECT / "predict.py", "--json", "--model", model],
         "Keras": [sys.executable, "-c", PLAIN, model],
     }
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder), args.images, inference.open_model(model).input_shape[1:3])
-        print(f"{precision.processor()}; {model}\n", flush=True)
+        write_pictures(Path(folder), args.images, load(model).input_shape[1:3])
+        print(f"{processor()}; {model}\n", flush=True)
 
         ours, keras = alternate(ways, Path(folder) / "00000.png", args.rounds)
         print(f"one image: {keras[0] / ours[0]:.1f} times sooner, in {keras[1] / ours[1]:.1f} times less memory")
@@ -84,11 +85,11 @@ def write_pictures(folder, n, size):
 
 def alternate(ways, path, rounds):
     """Return the medians of each way's runs: seconds, peak memory in MB, and the numbers that a plain run prints."""
-    found = {name: [] for name in ways}
+    results = {name: [] for name in ways}
     for _ in range(rounds):
         for name, arguments in ways.items():
-            found[name].append(measured([*arguments, path], name))
-    return [list(map(statistics.median, zip(*of_one, strict=True))) for of_one in found.values()]
+            results[name].append(measured([*arguments, path], name))
+    return [list(map(statistics.median, zip(*of_way, strict=True))) for of_way in results.values()]
 
 
 def measured(arguments, name):

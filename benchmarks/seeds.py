@@ -33,8 +33,9 @@ def main():
         runs = [trained(f"{recipe}-{seed}", "train_cnn.py", *arguments, "--seed", seed) for seed in range(args.seeds)]
         if None in runs:
             raise command.Problem(f"{recipe}: the training with seed {runs.index(None)} diverged")
-        found = [accuracies(run["folder"]) for run in runs]
-        figures = [spread([one[split][key] for one in found]) for split in SPLITS for key in ("plain", "tta")]
+        measured = [accuracies(run["folder"]) for run in runs]
+        keys = [(split, key) for split in SPLITS for key in ("plain", "tta")]
+        figures = [spread([by_split[split][key] for by_split in measured]) for split, key in keys]
         seconds = statistics.median(run["seconds"] for run in runs)
         print(f"| {recipe} | {' | '.join(figures)} | {runs[0]['epochs']} | {duration(seconds)} |", flush=True)
     print(f"\n{args.seeds} seeds, {runs[0]['processor']}, {runs[0]['precision']}")

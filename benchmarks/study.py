@@ -17,18 +17,24 @@ import statistics
 import sys
 from pathlib import Path
 
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.training import data_arguments, spread, trained
 from classify import command, options
 from classify.reporting import plots
-from classify.runs import folder as runs
-from train_cnn import RECIPES
+from classify.runs.folder import Run
+from classify.training.optimizers import OPTIMIZERS
+from train_cnn import ACTIVATIONS, RECIPES
 
 STUDIES = {
     # Not adamw: it is Adam with the decoupled weight decay that every optimizer here takes, and here there is none.
-    "optimizer": [name for name in options.OPTIMIZERS if name != "adamw"],
-    "activation": list(options.ACTIVATIONS),
+    # Not muon: its constants are for another network.
+    "optimizer": [name for name in OPTIMIZERS if name not in ("adamw", "muon")],
+    "activation": list(ACTIVATIONS),
     "dropout": ["0", "0.1", "0.2", "0.3", "0.5"],
     "augment": ["no", "yes"],
     "batch-size": ["16", "32", "64", "128", "256"],
@@ -52,11 +58,11 @@ def main(argv=None):
     results = {choice: study(choice, args) for choice in STUDIES[args.vary]}
     results = dict(sorted(results.items(), key=lambda item: -statistics.mean(item[1]["accuracies"])))
     print(f"| {args.vary} | learning rate | validation accuracy | seconds |\n|---|---|---|---|")
-    for choice, found in results.items():
-        print(f"| {choice} | {found['rate']:g} | {spread(found['accuracies'])} | {found['seconds']:.0f} |")
+    for choice, result in results.items():
+        print(f"| {choice} | {result['rate']:g} | {spread(result['accuracies'])} | {result['seconds']:.0f} |")
     title = f"{args.vary}: tutorial recipe, {args.epochs} epochs on {args.limit:,} images of {Path(args.data).name}"
-    with runs.Run(args.out) as folder:
-        folder.save_figure(f"study-{args.vary}.png", plots.study(results, title))
+    with Run(args.out) as folder:
+        folder.save_figure(f"study-{args.vary}.png", draw(results, title))
 
 
 def study(choice, args):
@@ -66,8 +72,6 @@ def study(choice, args):
     of training alone; ``rates``, the accuracy with the first seed at each learning rate tried. A training that
     diverges has accuracy 0 and no curve.
     """
-    from classify.training.loop import OPTIMIZERS
-
     chosen = BASE | {args.vary: choice}
     done = {}
 
@@ -76,8 +80,8 @@ def study(choice, args):
             done[rate, seed] = train(chosen, rate, seed, args)
         return done[rate, seed]["validation"] if done[rate, seed] else 0.0
 
-    _, factor, _ = OPTIMIZERS[chosen["optimizer"]]
-    rate = climb(accuracy, factor * RECIPES["tutorial"]["learning_rate"])
+    usual = OPTIMIZERS[chosen["optimizer"]].rate * RECIPES["tutorial"]["learning_rate"]
+    rate = climb(accuracy, usual)
     accuracies = [accuracy(rate, seed) for seed in range(args.seeds)]
     histories = [done[rate, seed]["history"] for seed in range(args.seeds) if done[rate, seed]]
     return {
@@ -106,6 +110,43 @@ def train(chosen, rate, seed, args):
         arguments += {"yes": ["--augment"], "no": ["--no-augment"]}.get(value, [f"--{option}", value])
     arguments += ["--learning-rate", rate, "--seed", seed]
     return trained("-".join(map(str, ["study", *values])), "train_cnn.py", *arguments)
+
+
+def draw(results, title):
+    """Return a figure: accuracies a seed, learning curves, and accuracy by learning rate.
+
+    Args:
+        results: what ``study`` returns for each choice, best first.
+        title: what was trained on what.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=120)
+    figure.suptitle(title)
+    seeds, curves, rates = figure.subplots(1, 3)
+    for i, (choice, result) in enumerate(results.items()):
+        style = {"color": plots.colour(i), "label": choice}
+        seeds.plot(result["accuracies"], [i] * len(result["accuracies"]), "o", alpha=0.5, **style)
+        seeds.plot(np.mean(result["accuracies"]), i, "|", markersize=22, markeredgewidth=2, **style)
+        mean = np.mean(result["curves"], axis=0)
+        curves.plot(range(1, len(mean) + 1), mean, "o-", markersize=3, **style)
+        rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
+        rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)
+    seeds.set_yticks(range(len(results)), results)
+    seeds.margins(y=0.1)
+    seeds.invert_yaxis()
+    seeds.set_xlabel("validation accuracy: a dot a seed, their mean")
+    curves.set(xlabel="epoch", ylabel="validation accuracy, mean")
+    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rates.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, one seed")
+    rates.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    rates.xaxis.set_major_formatter("{x:g}")
+    rates.xaxis.set_minor_locator(NullLocator())
+    rates.tick_params(axis="x", rotation=45)
+    for axis in (seeds.xaxis, curves.yaxis, rates.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for axes in (seeds, curves, rates):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 from classify.command import Problem
-from classify.runs.folder import PROJECT, ROOT, write_json
+from classify.environment import PROJECT
+from classify.files import write_json
+from classify.runs.folder import ROOT
 
 
 def trained(name, script, *arguments):
@@ -44,12 +46,12 @@ def accuracies(folder):
     """Return a finished run's accuracies by split, validation and test: each plain and with ``tta``."""
     file = folder / "accuracies.json"
     if not file.is_file() or file.stat().st_mtime < (folder / "run.json").stat().st_mtime:
-        found = {}
+        measured = {}
         for split in ("validation", "test"):
             command = [sys.executable, PROJECT / "evaluate.py", folder, "--split", split, "--tta", "--json"]
             row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["models"][0]
-            found[split] = {"plain": row["accuracy"], "tta": row["tta"]["accuracy"]}
-        write_json(file, found)
+            measured[split] = {"plain": row["accuracy"], "tta": row["tta"]["accuracy"]}
+        write_json(file, measured)
     return json.loads(file.read_text())
 
 

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+BACKENDS = ("tensorflow",)  # of Keras; each has its module in classify/backends/
+
 
 class Problem(Exception):
     """Something in what the user gave that cannot be used.
@@ -72,13 +74,18 @@ def describe(error):
 
 
 def start_keras():
-    """Import Keras on TensorFlow, about three seconds, without TensorFlow's start-up lines.
+    """Import Keras, which takes about three seconds, without TensorFlow's start-up lines.
 
     Some of those lines ignore ``TF_CPP_MIN_LOG_LEVEL`` and are written by C++ straight to file descriptor 2
     during the import and the first operation, so that descriptor points elsewhere meanwhile. What was
     written is shown if the import fails.
+
+    Raises:
+        Problem: the user asked, by KERAS_BACKEND, for a backend that does not work here yet.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend not in BACKENDS:
+        raise Problem(f"KERAS_BACKEND={backend} does not work here yet; unset it or set it to {' or '.join(BACKENDS)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns when several models predict in turn
     with standard_error_kept():

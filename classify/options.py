@@ -4,9 +4,6 @@ import argparse
 import difflib
 import sys
 
-OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta", "adamw")
-ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
-
 
 class Parser(argparse.ArgumentParser):
     """An argument parser without abbreviations, whose errors are one line with exit status 2."""
@@ -81,12 +78,12 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
     )
 
 
-def add_training(parser, recipes, augment, optimizers=OPTIMIZERS):
+def add_training(parser, recipes, augment, optimizers):
     """Add the options of a training run; those left out get the recipe's own value.
 
     Args:
         parser: the ``Parser``.
-        recipes: a dictionary of option values a recipe, for the help text.
+        recipes: a dictionary of option values for each recipe, for the help text.
         augment: what ``--augment`` does.
         optimizers: the names to choose from.
     """
@@ -102,13 +99,13 @@ def add_training(parser, recipes, augment, optimizers=OPTIMIZERS):
         "--optimizer",
         choices=optimizers,
         metavar="NAME",
-        help=f"{', '.join(optimizers)}. {default('optimizer', 'adam')}",
+        help=f"{', '.join(optimizers)}. {default('optimizer')}",
     )
     add(
         "--learning-rate",
         type=number(0, low_allowed=False),
         metavar="RATE",
-        help=f"its peak. {default('learning_rate')}; another optimizer than adam has its own",
+        help=f"its peak. {default('learning_rate')}; another optimizer than the recipe's has its own",
     )
     add("--epochs", type=whole_number(1), metavar="N", help=f"passes over the training images. {default('epochs')}")
     add(
@@ -121,15 +118,15 @@ def add_training(parser, recipes, augment, optimizers=OPTIMIZERS):
         "--dropout",
         type=number(0, 1),
         metavar="RATE",
-        help=f"the share of units that Dropout drops, 0 to 1. {default('dropout')}",
+        help=f"the share of units that Dropout drops, 0 to 1. {default('dropout', 0.0)}",
     )
     add(
         "--weight-decay",
         type=number(0),
         metavar="W",
-        help=f"decoupled weight decay of kernels. {default('weight_decay')}",
+        help=f"decoupled weight decay of kernels. {default('weight_decay', 0.0)}",
     )
-    add("--augment", action=argparse.BooleanOptionalAction, help=f"{augment}. {default('augment')}")
+    add("--augment", action=argparse.BooleanOptionalAction, help=f"{augment}. {default('augment', False)}")
     add(
         "--early-stopping",
         type=whole_number(1),

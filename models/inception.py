@@ -12,7 +12,8 @@ def build_inception(image_shape, classes, weights="imagenet", upsampling=7, inte
     """Return an uncompiled ``keras.Sequential`` from raw pixels to class probabilities, its base frozen.
 
     Rescaling to [-1, 1] (InceptionV3's own), UpSampling2D, InceptionV3 without its top, GlobalAveragePooling2D,
-    Dense(256), Dropout, Dense(classes, softmax): 22,329,898 parameters for 10 classes, of which 527,114 train.
+    Dense(256), Dropout, Dense(classes, softmax): 22,329,898 parameters for 10 classes, of which 527,114 train. Layers
+    have names, by which others find them.
 
     Args:
         image_shape: (height, width, 3); pixels are 0 to 255, of any numeric dtype. Times ``upsampling`` each
@@ -35,7 +36,7 @@ def build_inception(image_shape, classes, weights="imagenet", upsampling=7, inte
         [
             *front(image_shape, upsampling, interpolation),
             base,
-            layers.GlobalAveragePooling2D(),
+            layers.GlobalAveragePooling2D(name="pooling"),
             *_head(classes, dropout),
         ],
         name="inception",
@@ -46,8 +47,8 @@ def front(image_shape, upsampling, interpolation):
     """Return the layers that turn raw pixels into what InceptionV3 was trained on: -1 to 1, and large."""
     return [
         layers.Input(image_shape),
-        layers.Rescaling(1 / 127.5, offset=-1),
-        layers.UpSampling2D(upsampling, interpolation=interpolation),
+        layers.Rescaling(1 / 127.5, offset=-1, name="rescaling"),
+        layers.UpSampling2D(upsampling, interpolation=interpolation, name="upsampling"),
     ]
 
 
@@ -58,24 +59,24 @@ def build_head(classes, dropout=0.5):
 
 def _head(classes, dropout):
     return [
-        layers.Dense(256, activation="relu"),
-        layers.Dropout(dropout),
-        layers.Dense(classes, activation="softmax", dtype="float32"),
+        layers.Dense(256, activation="relu", name="hidden"),
+        layers.Dropout(dropout, name="dropout"),
+        layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities"),
     ]
 
 
 def set_head(model, other):
-    """Give the head of ``model`` the weights of the head of ``other``; of both it is the last three layers."""
-    for layer, trained in zip(model.layers[-3:], other.layers[-3:], strict=True):
-        layer.set_weights(trained.get_weights())
+    """Give the head of ``model`` the weights of the head of ``other``."""
+    for name in ("hidden", "probabilities"):
+        model.get_layer(name).set_weights(other.get_layer(name).get_weights())
 
 
 def split(base, blocks):
     """Return (copy, lower, upper): a copy of ``base`` under the dtype policy in force, and its two parts.
 
-    ``lower``, folded and frozen, ends where the last ``blocks`` inception blocks begin; ``upper`` shares the copy's
-    layers from there on and trains, except for its batch normalization, which stays in inference mode. (To unfreeze
-    a base and call it with ``training=False`` would not do that: in Keras 3 ``fit`` overrides the argument.)
+    ``lower``, folded and frozen, ends where the last ``blocks`` inception blocks begin. ``upper`` shares the copy's
+    layers from there on and trains, except for its batch normalization, which stays in inference mode. (It would not
+    be enough to call an unfrozen base with ``training=False``: in Keras 3 ``fit`` overrides that argument.)
     """
     copy = keras.Model.from_config(_config(base))
     copy.set_weights(base.get_weights())

@@ -64,6 +64,12 @@ def test_keras_starts_without_a_word():
     assert process.stdout == "tensorflow\n" and process.stderr == ""
 
 
+def test_another_backend_is_refused_and_not_overwritten(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(Problem, match="KERAS_BACKEND=jax does not work here yet; unset it or set it to tensorflow"):
+        command.start_keras()
+
+
 def test_any_file_name_can_be_printed_into_a_pipe():
     code = "from classify.command import run; run(lambda: print('caf\\u00e9 \\udcff \\u2588'))"
     environment = {"PYTHONIOENCODING": "ascii", "PATH": ""}
@@ -74,7 +80,8 @@ def test_any_file_name_can_be_printed_into_a_pipe():
 
 
 def test_a_reader_that_has_gone_is_no_error():
-    code = "from classify import command, report; command.run(lambda: report.show(*['x' * 70] * 5000))"
+    code = "from classify import command; from classify.reporting import terminal; "
+    code += "command.run(lambda: terminal.show(*['x' * 70] * 5000))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT
     )

@@ -1,5 +1,6 @@
-"""The command `evaluate.py`, as a user runs it."""
+"""The command `evaluate.py`, as a user runs it; mostly in this process, since Keras takes long to start."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -10,40 +11,77 @@ import numpy as np
 import pytest
 from conftest import PROJECT, script
 from sklearn import metrics as reference
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 import evaluate
+import train_cnn
 from classify.command import Problem
-from classify.data import sources as data
-from classify.inference import tta as views
-from classify.runs.folder import SavedModel
+from classify.data import sources, splits
+from classify.inference import tta
+from classify.runs.history import COLUMNS, as_csv
+from classify.runs.saved import SavedModel
 
 SCHEMA = json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def linear_run(tmp_path_factory):
+    """A finished run on digits of a small and quick model: linear discriminant analysis."""
+    train = splits.read_split(sources.find("digits"), "train")
+    shrink = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D(4)]
+    last = keras.layers.Dense(10, "softmax")
+    model = keras.Sequential([*shrink, keras.layers.Flatten(), last])
+    pixels = keras.Sequential([*shrink, keras.layers.Flatten()]).predict(train.images, verbose=0)
+    fitted = LinearDiscriminantAnalysis("lsqr", shrinkage=0.1).fit(pixels, train.labels)
+    last.set_weights([0.3 * fitted.coef_.T, 0.3 * fitted.intercept_])  # or it would be surer than float32 can say
+    folder = tmp_path_factory.mktemp("linear")
+    model.save(folder / "model.keras")
+    epochs = [dict.fromkeys(COLUMNS, 0.5) | {"epoch": epoch} for epoch in (1, 2)]
+    (folder / "history.csv").write_text(as_csv(epochs))
+    info = {"status": "finished", "recipe": "standard", "data": "digits", "class_names": list("0123456789")}
+    info |= {"options": {"data": "digits", "validation": 0.1}, "splits": {"train": 1293, "validation": 144}}
+    (folder / "run.json").write_text(json.dumps(info))
+    return folder
+
+
 @pytest.fixture
-def folder(digits_run, tmp_path):
+def folder(linear_run, tmp_path):
     """A working folder with two runs on digits and one of other data."""
     for name, changes in (
         ("cnn-digits", {}),
         ("second", {"recipe": "tutorial"}),
         ("other", {"data": "mnist", "options": {"data": "mnist"}}),
     ):
-        run = shutil.copytree(digits_run.folder, tmp_path / "runs" / name)
+        run = shutil.copytree(linear_run, tmp_path / "runs" / name)
         info = json.loads((run / "run.json").read_text()) | changes
         (run / "run.json").write_text(json.dumps(info))
     return tmp_path
 
 
-def found_by(*arguments, cwd):
-    process = script("evaluate.py", "--json", *arguments, cwd=cwd)
-    assert process.returncode == 0, process.stderr
-    result = json.loads(process.stdout)
-    jsonschema.validate(result, SCHEMA)
-    return result
+@pytest.fixture
+def run(in_process):
+    """A function that runs `evaluate.py` in a folder."""
+    return functools.partial(in_process, evaluate.main)
 
 
-def evaluated(*arguments, cwd):
-    return found_by(*arguments, cwd=cwd)["models"]
+@pytest.fixture
+def results(run):
+    """A function that returns what `evaluate.py --json` prints."""
+
+    def results(*arguments, cwd):
+        process = run("--json", *arguments, cwd=cwd)
+        assert process.returncode == 0, process.stderr
+        printed = json.loads(process.stdout)
+        jsonschema.validate(printed, SCHEMA)
+        return printed
+
+    return results
+
+
+@pytest.fixture
+def rows(results):
+    """A function that returns its entries of the models."""
+    return lambda *arguments, cwd: results(*arguments, cwd=cwd)["models"]
 
 
 def test_the_schema_is_one_and_notices_what_is_missing():
@@ -55,92 +93,92 @@ def test_the_schema_is_one_and_notices_what_is_missing():
             jsonschema.validate(wrong, SCHEMA)
 
 
-def test_its_figures_are_scikit_learns_from_the_models_predictions(folder):
-    result = found_by("cnn-digits", "second", "--tta", cwd=folder)
-    found, same = result["models"]
-    test = data.find("digits").read("test")
+def test_its_figures_are_scikit_learns_from_the_models_predictions(folder, results):
+    result = results("cnn-digits", "second", "--tta", cwd=folder)
+    row, same = result["models"]
+    test = sources.find("digits").read("test")
     model = keras.saving.load_model(folder / "runs/cnn-digits/model.keras")
     probabilities = model.predict(test.images, verbose=0)
     predicted = probabilities.argmax(axis=1)
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, predicted))
-    assert found["macro"]["f1"] == pytest.approx(reference.f1_score(test.labels, predicted, average="macro"))
-    assert found["loss"] == pytest.approx(reference.log_loss(test.labels, probabilities), abs=1e-5)
-    assert found["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
-    assert found["calibration"]["nll"] == pytest.approx(found["loss"])
-    assert sum(part["count"] for part in found["calibration"]["bins"]) == found["n"] == 360
-    assert found["parameters"] == 1_975_082 and found["images_per_second"] > 0
-    assert found["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
-    averaged = views.average(lambda images: model.predict(images, verbose=0), test.images, mirror=False)
-    assert found["tta"]["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, averaged.argmax(axis=1)))
+    assert row["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, predicted))
+    assert row["macro"]["f1"] == pytest.approx(reference.f1_score(test.labels, predicted, average="macro"))
+    assert row["loss"] == pytest.approx(reference.log_loss(test.labels, probabilities), abs=1e-5)
+    assert row["confusion_matrix"] == reference.confusion_matrix(test.labels, predicted).tolist()
+    assert row["calibration"]["nll"] == pytest.approx(row["loss"])
+    assert sum(part["count"] for part in row["calibration"]["bins"]) == row["n"] == 360
+    assert row["parameters"] == model.count_params() == 1930 and row["images_per_second"] > 0
+    assert row["bytes"] == (folder / "runs/cnn-digits/model.keras").stat().st_size
+    averaged = tta.average(lambda images: model.predict(images, verbose=0), test.images, mirror=False)
+    assert row["tta"]["accuracy"] == pytest.approx(reference.accuracy_score(test.labels, averaged.argmax(axis=1)))
     own = ("name", "images_per_second")
-    assert {key: same[key] for key in same if key not in own} == {key: found[key] for key in found if key not in own}
+    assert {key: same[key] for key in same if key not in own} == {key: row[key] for key in row if key not in own}
     [comparison] = result["comparisons"]
     assert comparison["models"] == ["cnn-digits", "second"]
     assert (comparison["difference"], comparison["p"], comparison["disagreements"]) == (0, 1, 0)
     assert comparison["both_right"] + comparison["both_wrong"] == 360
 
 
-def test_a_wrong_on_purpose_classifier(tmp_path):
+def test_a_wrong_on_purpose_classifier(tmp_path, rows):
     """A model that calls everything a 3, on the digits test split: wrong nine times in ten, recall 1 for 3 alone."""
     model = keras.Sequential([keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     model.add(keras.layers.Softmax())
     model.layers[1].set_weights([np.zeros((3072, 10)), np.eye(10)[3] * 5])
     model.save(tmp_path / "three.keras")
-    [found] = evaluated("three.keras", "--data", "digits", cwd=tmp_path)
-    share = found["per_class"]["3"]["support"] / 360
-    assert found["accuracy"] == pytest.approx(share)
-    assert found["per_class"]["3"] == pytest.approx(
+    [row] = rows("three.keras", "--data", "digits", cwd=tmp_path)
+    share = row["per_class"]["3"]["support"] / 360
+    assert row["accuracy"] == pytest.approx(share)
+    assert row["per_class"]["3"] == pytest.approx(
         {"precision": share, "recall": 1, "f1": 2 * share / (1 + share), "support": 37}
     )
-    assert found["macro"]["recall"] == pytest.approx(0.1) and found["macro"]["precision"] == pytest.approx(share / 10)
+    assert row["macro"]["recall"] == pytest.approx(0.1) and row["macro"]["precision"] == pytest.approx(share / 10)
 
 
-def test_it_repeats_what_training_measured(digits_run):
-    [found] = evaluated(digits_run.folder, cwd=digits_run.cwd)
+def test_it_repeats_what_training_measured(digits_run, rows):
+    [row] = rows(digits_run.folder, cwd=digits_run.cwd)
     stored = json.loads((digits_run.folder / "metrics.json").read_text())
-    assert {key: found[key] for key in stored} == stored
+    assert {key: row[key] for key in stored} == stored
 
 
-def test_the_validation_split_is_the_one_the_run_chose_on(tmp_path):
+def test_the_validation_split_is_the_one_the_run_chose_on(tmp_path, in_process, without_litert, rows):
     options = ("--data", "digits", "--limit", "256", "--epochs", "3", "--validation", "0.2", "--precision", "float32")
-    assert script("train_cnn.py", *options, "--recipe", "tutorial", cwd=tmp_path).returncode == 0
-    [found] = evaluated("cnn-tutorial-digits", "--split", "validation", cwd=tmp_path)
+    assert in_process(train_cnn.main, *options, "--recipe", "tutorial", cwd=tmp_path).returncode == 0
+    [row] = rows("cnn-tutorial-digits", "--split", "validation", cwd=tmp_path)
     assert "flatter" in (tmp_path / "runs/report-digits-validation.html").read_text(encoding="utf-8")
     assert not (tmp_path / "runs/report-digits.html").exists()
-    rows = (tmp_path / "runs" / "cnn-tutorial-digits" / "history.csv").read_text().splitlines()[1:]
-    best = max(float(row.split(",")[4]) for row in rows)
-    assert found["n"] == 288 and found["accuracy"] == pytest.approx(best, abs=1e-5)
+    epochs = (tmp_path / "runs" / "cnn-tutorial-digits" / "history.csv").read_text().splitlines()[1:]
+    best = max(float(epoch.split(",")[4]) for epoch in epochs)
+    assert row["n"] == 288 and row["accuracy"] == pytest.approx(best, abs=1e-5)
 
 
-def test_runs_that_held_out_different_shares_are_not_compared_on_validation(folder):
+def test_runs_that_cut_validation_differently_are_not_compared_on_validation(folder, run):
     info = json.loads((folder / "runs/second/run.json").read_text())
     info["options"]["validation"] = 0.2
     (folder / "runs/second/run.json").write_text(json.dumps(info))
-    process = script("evaluate.py", "cnn-digits", "second", "--split", "validation", cwd=folder)
-    assert process.returncode == 1 and "second held out another share" in process.stderr
+    process = run("cnn-digits", "second", "--split", "validation", cwd=folder)
+    assert process.returncode == 1 and "second has another validation split" in process.stderr
 
 
-def test_one_table_a_data_set_and_one_that_is_missing_stops_no_other(folder):
-    process = script("evaluate.py", cwd=folder)  # the run named other is of mnist
+def test_one_table_a_data_set_and_one_that_is_missing_stops_no_other(folder, run):
+    process = run(cwd=folder)  # the run named other is of mnist
     assert process.returncode == 1 and "digits test, 360 images" in process.stdout
     assert "there is no data set mnist" in process.stderr and "Traceback" not in process.stderr
 
 
-def test_logits_are_no_probabilities(tmp_path):
+def test_logits_are_no_probabilities(tmp_path, run):
     layers = [keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
     keras.Sequential(layers).save(tmp_path / "logits.keras")
     keras.Sequential(layers[:1] + [keras.layers.Conv2D(10, 3)]).save(tmp_path / "map.keras")
-    process = script("evaluate.py", "logits.keras", "map.keras", "--data", "digits", cwd=tmp_path)
+    process = run("logits.keras", "map.keras", "--data", "digits", cwd=tmp_path)
     assert process.returncode == 1 and "do not sum to 1" in process.stderr and "map.keras does not" in process.stderr
     assert "Traceback" not in process.stderr
 
 
-def test_a_description_of_class_names_alone(folder):
+def test_a_description_of_class_names_alone(folder, run, rows):
     shutil.copy(folder / "runs/cnn-digits/model.keras", folder / "named.keras")
     (folder / "named.json").write_text(json.dumps({"class_names": list("0123456789")}))
-    assert "pass --data" in script("evaluate.py", "named.keras", cwd=folder).stderr
-    [found] = evaluated("named.keras", "--data", "digits", cwd=folder)
-    assert found["accuracy"] > 0.9
+    assert "pass --data" in run("named.keras", cwd=folder).stderr
+    [row] = rows("named.keras", "--data", "digits", cwd=folder)
+    assert row["accuracy"] > 0.9
 
 
 def test_tables_for_people(folder):
@@ -158,9 +196,9 @@ def test_tables_for_people(folder):
     assert page.count("<picture>") == 7 and "Epoch " in page
 
 
-def test_accuracy_on_corrupted_images(folder):
-    [found] = evaluated("cnn-digits", "--robust-images", "60", cwd=folder)
-    robust = found["robustness"]
+def test_accuracy_on_corrupted_images(folder, rows):
+    [row] = rows("cnn-digits", "--robust-images", "60", cwd=folder)
+    robust = row["robustness"]
     assert robust["n"] == 60 and robust["clean"] > 0.9
     accuracies = [corruption["accuracies"] for corruption in robust["corruptions"].values()]
     assert np.shape(accuracies) == (7, 5) and robust["mean"] == pytest.approx(np.mean(accuracies))
@@ -168,48 +206,56 @@ def test_accuracy_on_corrupted_images(folder):
     assert 0.3 < robust["mean"] < robust["clean"] and robust["corruptions"]["shift"]["accuracies"][4] < robust["clean"]
 
 
-def test_without_a_name_the_newest_run_of_each_recipe(digits_run):
-    process = script("evaluate.py", cwd=digits_run.cwd)
+def test_without_a_name_the_newest_run_of_each_recipe(digits_run, run):
+    process = run(cwd=digits_run.cwd)
     assert process.returncode == 0 and "cnn-digits" in process.stdout
 
 
-def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path):
+def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path, run):
     (tmp_path / "runs").touch()
-    process = script("evaluate.py", digits_run.folder, "--json", cwd=tmp_path)
+    process = run(digits_run.folder, "--json", cwd=tmp_path)
     assert process.returncode == 1 and len(json.loads(process.stdout)["models"]) == 1
     assert process.stderr.startswith("there is no report: ") and process.stderr.count("\n") == 1
 
 
-def test_models_of_different_data_are_not_compared(folder):
-    process = script("evaluate.py", "cnn-digits", "other", cwd=folder)
+def test_models_of_different_data_are_not_compared(folder, run):
+    process = run("cnn-digits", "other", cwd=folder)
     assert process.returncode == 2 and "must share their data" in process.stderr and process.stdout == ""
     assert process.stderr.count("\n") == 1
 
 
 def test_models_are_grouped_by_their_data():
     digits, mnist, bare = (SavedModel(name, None, {"data": name} if name else {}) for name in ("digits", "mnist", ""))
-    nothing_named = evaluate.parse([])
-    assert evaluate.by_data([digits, mnist, digits], nothing_named) == [[digits, digits], [mnist]]
+    assert evaluate.by_data([digits, mnist, digits], None, named=False) == [[digits, digits], [mnist]]
     with pytest.raises(Problem, match="share their data; these are of digits and mnist") as problem:
-        evaluate.by_data([digits, mnist], evaluate.parse(["digits", "mnist"]))
+        evaluate.by_data([digits, mnist], None, named=True)
     assert problem.value.status == 2
-    assert evaluate.by_data([digits, mnist], evaluate.parse(["a", "b", "--data", "digits"])) == [[digits, mnist]]
-    assert evaluate.by_data([digits, bare], evaluate.parse(["a", "b"])) == [[digits, bare]]
+    assert evaluate.by_data([digits, mnist], "digits", named=True) == [[digits, mnist]]
+    assert evaluate.by_data([digits, bare], None, named=True) == [[digits, bare]]
 
 
-def test_what_cannot_be_used_is_named_and_the_others_are_measured(folder):
+def test_a_command_line_becomes_settings():
+    plain = evaluate.parse([])
+    assert plain == evaluate.Settings((), "test", None, None, False, False, 0, False)
+    assert evaluate.parse(["--robust"]).robust_images == evaluate.ROBUST_IMAGES == 1000
+    assert evaluate.parse(["--robust-images", "60"]) == evaluate.parse(["--robust", "--robust-images", "60"])
+    given = evaluate.parse(["a", "b", "--data", "digits", "--split", "train", "--tta", "--json"])
+    assert given == evaluate.Settings(("a", "b"), "train", "digits", None, False, True, 0, True)
+
+
+def test_what_cannot_be_used_is_named_and_the_others_are_measured(folder, run):
     (folder / "broken.keras").write_text("no model")
     (folder / "half.keras").write_bytes((folder / "runs/cnn-digits/model.keras").read_bytes()[:5000])
-    process = script("evaluate.py", "cnn-digits", "broken.keras", "half.keras", "nowhere", cwd=folder)
+    process = run("cnn-digits", "broken.keras", "half.keras", "nowhere", cwd=folder)
     assert process.returncode == 1 and "cnn-digits" in process.stdout
     for name in ("broken.keras", "half.keras", "nowhere"):
         assert sum(name in line for line in process.stderr.splitlines()) == 1
     assert "Traceback" not in process.stderr
 
 
-def test_a_model_of_unknown_data_needs_to_be_told(folder):
+def test_a_model_of_unknown_data_needs_to_be_told(folder, run, rows):
     shutil.copy(folder / "runs/cnn-digits/model.keras", folder / "bare.keras")
-    process = script("evaluate.py", "bare.keras", cwd=folder)
+    process = run("bare.keras", cwd=folder)
     assert process.returncode == 1 and "pass --data" in process.stderr
-    [found] = evaluated("bare.keras", "--data", "digits", cwd=folder)
-    assert found["name"] == "bare" and found["accuracy"] > 0.9
+    [row] = rows("bare.keras", "--data", "digits", cwd=folder)
+    assert row["name"] == "bare" and row["accuracy"] > 0.9

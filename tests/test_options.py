@@ -7,7 +7,6 @@ import predict
 import train_cnn
 import train_inception
 from classify import options
-from classify.training import loop as training
 
 
 @pytest.mark.parametrize(
@@ -60,37 +59,6 @@ def test_numbers_at_their_bounds():
     assert options.whole_number(1)("1") == 1
     with pytest.raises(argparse.ArgumentTypeError):
         options.number(0, 1)("inf")
-
-
-def settled(*arguments, images=45_000):
-    args = train_cnn.parse(list(arguments))
-    training.settle(args, train_cnn.RECIPES[args.recipe], images)
-    return args
-
-
-def test_a_recipe_fills_in_what_was_left_out():
-    tutorial = settled("--recipe", "tutorial", "--epochs", "3")
-    assert (tutorial.epochs, tutorial.batch_size, tutorial.learning_rate) == (3, 32, 1e-3)
-    assert (tutorial.augment, tutorial.dropout, tutorial.schedule) == (False, 0.0, "constant")
-    assert tutorial.activation == "relu" and settled("--recipe", "record").activation == "silu"
-    assert settled("--recipe", "record", "--activation", "tanh").activation == "tanh"
-    assert settled().augment is True and settled("--no-augment").augment is False
-
-
-def test_another_optimizer_brings_its_own_learning_rate():
-    assert tuple(training.OPTIMIZERS) == (*options.OPTIMIZERS, "muon")
-    adam, sgd = settled(), settled("--optimizer", "sgd")
-    assert sgd.learning_rate == pytest.approx(10 * adam.learning_rate)
-    assert sgd.learning_rate * sgd.weight_decay == pytest.approx(adam.learning_rate * adam.weight_decay)
-    assert settled("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
-    assert settled("--recipe", "record").learning_rate == pytest.approx(0.17)
-    assert settled("--recipe", "record", "--optimizer", "adam").learning_rate == 5e-3
-
-
-def test_few_images_get_smaller_batches_unless_a_size_is_given():
-    assert settled(images=1_280).batch_size == 64
-    assert settled(images=10).batch_size == 16
-    assert settled("--batch-size", "512", images=10).batch_size == 512
 
 
 def test_what_follows_two_dashes_is_no_option():

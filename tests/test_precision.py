@@ -1,6 +1,6 @@
 import pytest
 
-from classify import precision
+from classify import environment, precision
 
 
 @pytest.mark.parametrize(
@@ -16,16 +16,10 @@ def test_auto_takes_bfloat16_only_where_it_is_native(flags, expected, tmp_path, 
     file = tmp_path / "cpuinfo"
     if flags:
         file.write_text(f"model name\t: A Processor\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(precision, "CPU_INFO", file)
+    monkeypatch.setattr(environment, "CPU_INFO", file)
     assert precision.choose("auto")[0] == expected
 
 
 def test_a_precision_asked_for_is_taken():
     assert precision.choose("float32") == ("float32", "as asked")
     assert precision.choose("bfloat16") == ("bfloat16", "as asked")
-
-
-def test_processor_has_a_name_and_cores(tmp_path, monkeypatch):
-    assert " cores" in precision.processor()
-    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "missing")
-    assert " cores" in precision.processor()

@@ -3,25 +3,27 @@
 import functools
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify.data import sources as data
-from classify.inference import litert as light
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
-from classify.inference import tta as views
-from classify.runs import folder as runs
+import predict
+from classify.command import Problem
+from classify.data import sources
+from classify.inference import litert, ood, predictor
+from classify.inference.loading import load_keras
+from classify.inference.tta import average
+from classify.runs.saved import SHIPPED
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """The first five digits of the test split as PNG files, and their arrays."""
     folder = tmp_path_factory.mktemp("pictures")
-    test = data.find("digits").read("test")
+    test = sources.find("digits").read("test")
     for i in range(5):
         Image.fromarray(test.images[i]).save(folder / f"digit {i}.png")
     return folder, test.images[:5]
@@ -32,7 +34,7 @@ def test_a_png_gets_the_class_and_probability_of_its_pixels(digits_run, pictures
     process = script("predict.py", folder, "--model", digits_run.folder, "--json", cwd=digits_run.cwd)
     assert process.returncode == 0 and process.stderr == ""
     answers = [json.loads(line) for line in process.stdout.splitlines()]
-    expected = inference.predict(inference.load_model(digits_run.folder / "model.keras"), pixels)
+    expected = predictor.predict(load_keras(digits_run.folder / "model.keras"), pixels)
     assert [answer["image"] for answer in answers] == [str(folder / f"digit {i}.png") for i in range(5)]
     for answer, probabilities in zip(answers, expected, strict=True):
         assert answer["class"] == str(probabilities.argmax())
@@ -50,22 +52,24 @@ def without_keras(tmp_path):
     return {"PYTHONPATH": str(folder)}
 
 
-def test_with_a_light_copy_neither_tensorflow_nor_keras_is_imported(digits_run, pictures, without_keras, tmp_path):
+def test_with_a_litert_copy_neither_tensorflow_nor_keras_is_imported(digits_run, pictures, without_keras, tmp_path):
     arguments = (pictures[0], "--json", "--model")
     process = script("predict.py", *arguments, digits_run.folder, cwd=tmp_path, env=without_keras)
     assert process.returncode == 0 and process.stderr == ""
-    light = [json.loads(line) for line in process.stdout.splitlines()]
+    with_litert = [json.loads(line) for line in process.stdout.splitlines()]
 
     shutil.copytree(digits_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.tflite"))
     process = script("predict.py", *arguments, "run", cwd=tmp_path)
     assert process.returncode == 0 and process.stderr == ""
-    for one, other in zip(light, map(json.loads, process.stdout.splitlines()), strict=True):
-        assert one["class"] == other["class"]
-        assert list(one["probabilities"].values()) == pytest.approx(list(other["probabilities"].values()), abs=1e-4)
+    with_keras = [json.loads(line) for line in process.stdout.splitlines()]
+    for answer, expected in zip(with_litert, with_keras, strict=True):
+        assert answer["class"] == expected["class"]
+        probabilities = list(answer["probabilities"].values())
+        assert probabilities == pytest.approx(list(expected["probabilities"].values()), abs=1e-4)
 
 
-def test_the_shipped_model_has_a_current_light_copy():
-    assert light.find(runs.SHIPPED) is not None
+def test_the_shipped_model_has_a_current_litert_copy():
+    assert litert.find(SHIPPED) is not None
 
 
 def test_standard_input_and_odd_names(digits_run, pictures, tmp_path):
@@ -83,14 +87,14 @@ def test_standard_input_and_odd_names(digits_run, pictures, tmp_path):
 
 def test_several_models_side_by_side(digits_run, pictures, tmp_path):
     shutil.copy(pictures[0] / "digit 3.png", tmp_path / "x.png")
-    models = ("--model", digits_run.folder, "--model", runs.SHIPPED)
+    models = ("--model", digits_run.folder, "--model", SHIPPED)
     process = script("predict.py", "x.png", *models, cwd=tmp_path)
     assert process.returncode == 0 and process.stderr == ""
     first, second, *charts = process.stdout.splitlines()
     assert first == "x.png" and second.split() == ["cnn-digits", "cnn"] and len(charts) == 4
     process = script("predict.py", "x.png", *models, "--json", cwd=tmp_path)
     answer = json.loads(process.stdout)
-    assert answer["image"] == "x.png" and [found["model"] for found in answer["models"]] == ["cnn-digits", "cnn"]
+    assert answer["image"] == "x.png" and [result["model"] for result in answer["models"]] == ["cnn-digits", "cnn"]
     assert answer["models"][0]["class"] == charts[0].split()[0] and answer["models"][0]["unsure"] is False
     assert len(answer["models"][1]["probabilities"]) == 10
 
@@ -100,10 +104,10 @@ def test_test_time_augmentation_answers_beside_the_plain_answer(digits_run, pict
     arguments = (folder, "--tta", "--model", digits_run.folder)
     process = script("predict.py", *arguments, "--json", cwd=tmp_path, env=without_keras)
     assert process.returncode == 0 and process.stderr == ""
-    model = inference.load_model(digits_run.folder / "model.keras")
-    predict = functools.partial(inference.predict, model)
-    plain, expected = predict(pixels), views.average(predict, pixels, mirror=False)
-    mirrored = views.average(predict, pixels, mirror=True)
+    model = load_keras(digits_run.folder / "model.keras")
+    predict_pixels = functools.partial(predictor.predict, model)
+    plain, expected = predictor.predict(model, pixels), average(predict_pixels, pixels, mirror=False)
+    mirrored = average(predict_pixels, pixels, mirror=True)
     assert np.abs(expected - plain).max() > 1e-3 and np.abs(expected - mirrored).max() > 1e-3
     answers = [json.loads(line) for line in process.stdout.splitlines()]
     for answer, before, after in zip(answers, plain, expected, strict=True):
@@ -117,11 +121,6 @@ def test_test_time_augmentation_answers_beside_the_plain_answer(digits_run, pict
     assert f"{100 * plain[0, top]:.1f} %  █" in first and first.endswith(f"TTA {100 * expected[0, top]:5.1f} %")
 
 
-@pytest.mark.parametrize(("data", "mirrored"), [("cifar10", True), ("digits", False), (None, False)])
-def test_what_may_be_mirrored(data, mirrored):
-    assert runs.SavedModel("x", None, {"data": data} if data else {}).mirrored is mirrored
-
-
 def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
     shutil.copy(pictures[0] / "digit 0.png", tmp_path / "x.png")
     process = script("predict.py", "x.png", "--top", "2", "--model", digits_run.folder, cwd=tmp_path)
@@ -133,9 +132,9 @@ def test_a_chart_of_the_top_classes(digits_run, pictures, tmp_path):
 def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pictures, tmp_path):
     run = shutil.copytree(digits_run.folder, tmp_path / "run")
     folder, pixels = pictures
-    scores = outsiders.generalized_entropy(inference.predict(inference.load_model(run / "model.keras"), pixels[:2]))
+    scores = ood.generalized_entropy(predictor.predict(load_keras(run / "model.keras"), pixels[:2]))
     info = json.loads((run / "run.json").read_text())
-    assert info["unsure"]["score"] == outsiders.SCORE and info["unsure"]["threshold"] > 0
+    assert info["unsure"]["score"] == ood.SCORE and info["unsure"]["threshold"] > 0
     info["unsure"]["threshold"] = scores.mean()  # between the two, whichever the network is surer of
     (run / "run.json").write_text(json.dumps(info))
     sure, unsure = (f"digit {i}.png" for i in np.argsort(scores))
@@ -148,22 +147,28 @@ def test_a_picture_unlike_the_classes_is_called_unsure_in_words(digits_run, pict
     assert [json.loads(answer)["unsure"] for answer in answers] == [False, True]
 
 
-def test_an_explanation_of_each_image_is_written_and_a_wrong_class_is_one_line(digits_run, pictures, tmp_path):
-    arguments = (pictures[0] / "digit 0.png", "--model", digits_run.folder)
-    process = script("predict.py", *arguments, "--explain-to", "why", cwd=tmp_path)
+def test_an_explanation_of_each_image_is_written(digits_run, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    digit, model = str(pictures[0] / "digit 0.png"), str(digits_run.folder)
+    assert predict.main([digit, "--model", model, "--explain-to", "why"]) == 0
     explained = tmp_path / "why" / "digit 0.png.explained.png"
-    assert process.returncode == 0 and "explained in why/digit 0.png.explained.png\n" in process.stderr
+    assert "explained in why/digit 0.png.explained.png\n" in capsys.readouterr().err
     assert min(Image.open(explained).size) > 300
-    content = (pictures[0] / "digit 0.png").read_bytes()
-    process = script("predict.py", "-", *arguments[1:], "--explain", cwd=tmp_path, input=content, text=False)
+    content = Path(digit).read_bytes()
+    process = script("predict.py", "-", "--model", model, "--explain", cwd=tmp_path, input=content, text=False)
     assert process.returncode == 0 and process.stderr == b"-: explained in stdin.explained.png\n"
     shown = [np.asarray(Image.open(path)) for path in (explained, tmp_path / "stdin.explained.png")]
     np.testing.assert_array_equal(*shown)
-    process = script("predict.py", *arguments, "--explain-class", "11", cwd=tmp_path)
-    assert process.returncode == 2 and process.stdout == ""
-    assert process.stderr == "predict.py: --explain-class: there is no class 11; did you mean 1?\n"
-    process = script("predict.py", *arguments, "--model", runs.SHIPPED, "--explain", cwd=tmp_path)
-    assert process.returncode == 2 and process.stderr == "predict.py: --explain takes one --model\n"
+
+
+def test_an_explanation_of_a_class_that_is_none_or_of_two_models_is_one_line(digits_run, pictures, capsys):
+    arguments = [str(pictures[0] / "digit 0.png"), "--model", str(digits_run.folder)]
+    with pytest.raises(Problem, match="^--explain-class: there is no class 11; did you mean 1\\?$") as problem:
+        predict.main([*arguments, "--explain-class", "11"])
+    assert problem.value.status == 2 and capsys.readouterr().out == ""
+    with pytest.raises(SystemExit) as exit:
+        predict.main([*arguments, "--model", str(SHIPPED), "--explain"])
+    assert exit.value.code == 2 and capsys.readouterr().err.endswith(": --explain takes one --model\n")
 
 
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):
@@ -209,8 +214,8 @@ def test_the_shipped_model_is_used_where_there_is_no_run(tmp_path, rng):
 
 
 def test_many_images_stream_in_order(digits_run, tmp_path):
-    for i in range(2 * inference.BATCH_SIZE + 3):
+    for i in range(2 * predictor.BATCH_SIZE + 3):
         Image.fromarray(np.full((8, 8, 3), i % 256, "uint8")).save(tmp_path / f"{i:04}.png")
     process = script("predict.py", tmp_path, "--json", "--model", digits_run.folder, cwd=tmp_path)
     names = [json.loads(line)["image"][-8:-4] for line in process.stdout.splitlines()]
-    assert names == [f"{i:04}" for i in range(2 * inference.BATCH_SIZE + 3)]
+    assert names == [f"{i:04}" for i in range(2 * predictor.BATCH_SIZE + 3)]

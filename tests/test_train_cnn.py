@@ -7,16 +7,22 @@ import subprocess
 import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify.data import sources as data
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
+import evaluate
+import train_cnn
+from classify.command import Problem
+from classify.data import sources, splits
+from classify.inference import ood
+from classify.inference.loading import load_keras
+from classify.inference.predictor import predict
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
+LONG = ("--data", "digits", "--limit", "256", "--recipe", "sprint", "--epochs", "1000")
 
 
 def test_digits_reach_97_percent_on_test(digits_run):
@@ -56,21 +62,22 @@ def test_run_json_says_how_it_was_made(digits_run):
     assert run["status"] == "finished" and run["recipe"] == "standard" and run["data"] == "digits"
     assert run["class_names"] == list("0123456789") and run["seed"] == 0
     assert run["splits"] == {"train": 1293, "validation": 144, "test": 360}
-    validation = data.read_split(data.find("digits"), "validation", 0.1)
-    rows = inference.predict(inference.load_model(digits_run.folder / "model.keras"), validation.images)
+    validation = splits.read_split(sources.find("digits"), "validation", 0.1)
+    rows = predict(load_keras(digits_run.folder / "model.keras"), validation.images)
     assert run["unsure"] == {
         "score": "generalized entropy",
-        "threshold": pytest.approx(outsiders.threshold(rows)["threshold"]),
+        "threshold": pytest.approx(ood.threshold(rows)["threshold"]),
     }
-    assert sum(outsiders.unsure(rows, run["unsure"])) == 8  # 5 % of 144
+    assert sum(ood.unsure(rows, run["unsure"])) == 8  # 5 % of 144
     assert run["options"]["epochs"] == 11 and run["options"]["data"] == "digits"
+    assert run["mirror"] is False
     assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
     assert run["precision"] in ("float32", "bfloat16") and run["seconds"] > 0
     assert {"processor", "commit"} <= set(run)
 
 
 def test_the_model_opens_in_bare_keras_and_answers_the_same(digits_run, tmp_path):
-    pixels = data.find("digits").read("test").images[:20]
+    pixels = sources.find("digits").read("test").images[:20]
     np.save(tmp_path / "pixels.npy", pixels)
     code = """
 import sys, numpy as np, keras
@@ -85,9 +92,8 @@ np.save("answer.npy", answers[0])
 """
     path = str(digits_run.folder / "model.keras")
     subprocess.run([sys.executable, "-I", "-c", code, path], cwd=tmp_path, check=True)
-    from classify.inference import predictor as inference
 
-    here = inference.predict(inference.load_model(path), pixels)
+    here = predict(load_keras(path), pixels)
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), here, atol=1e-5)
     with zipfile.ZipFile(path) as file:
         config = file.read("config.json").decode()
@@ -95,14 +101,12 @@ np.save("answer.npy", answers[0])
 
 
 @pytest.mark.parametrize("recipe", ["record", "tutorial"])
-def test_the_same_seed_twice_gives_identical_weights(recipe, tmp_path):
-    for name in ("one", "other"):
-        process = script("train_cnn.py", *QUICK, "--recipe", recipe, "--seed", "5", "--out", name, cwd=tmp_path)
-        assert process.returncode == 0, process.stderr
-    import keras
-
-    one, other = (keras.saving.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "other"))
-    for a, b in zip(one, other, strict=True):
+def test_the_same_seed_twice_gives_identical_weights(recipe, tmp_path, without_litert):
+    weights = []
+    for name in ("first", "second"):
+        train_cnn.main([*QUICK, "--recipe", recipe, "--seed", "5", "--out", str(tmp_path / name)])
+        weights.append(keras.saving.load_model(tmp_path / name / "model.keras").get_weights())
+    for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -113,11 +117,11 @@ def test_an_existing_finished_run_is_refused(digits_run):
     assert (digits_run.folder / "model.keras").read_bytes() == before
 
 
-def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path):
-    options = (*QUICK, "--out", "mine", "--validation", "0", "--optimizer", "sgd")
+def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch, capsys, without_litert):
+    monkeypatch.chdir(tmp_path)
+    options = (*QUICK, "--recipe", "sprint", "--out", "mine", "--validation", "0", "--optimizer", "sgd")
     for seed in ("1", "2"):
-        process = script("train_cnn.py", *options, "--seed", seed, "--overwrite", cwd=tmp_path)
-        assert process.returncode == 0, process.stderr
+        assert train_cnn.main([*options, "--seed", seed, "--overwrite"]) == 0
     run = json.loads((tmp_path / "mine" / "run.json").read_text())
     assert (
         run["seed"] == 2
@@ -125,15 +129,14 @@ def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path):
         and run["unsure"] is None
         and run["options"]["optimizer"] == "sgd"
     )
-    assert "validation accuracy" not in process.stderr  # there is no best epoch to tell of
-    process = script("evaluate.py", "mine", "--split", "validation", cwd=tmp_path)
-    assert process.returncode == 1 and "mine was trained with --validation 0" in process.stderr
+    assert "validation accuracy" not in capsys.readouterr().err  # there is no best epoch to tell of
+    assert evaluate.main(["mine", "--split", "validation"]) == 1
+    assert "mine was trained with --validation 0" in capsys.readouterr().err
 
 
 def test_a_diverging_training_is_one_line(tmp_path):
-    process = script("train_cnn.py", *QUICK, "--recipe", "tutorial", "--learning-rate", "1e30", cwd=tmp_path)
-    assert process.returncode == 1 and "training diverged" in process.stderr.splitlines()[-1]
-    assert "Traceback" not in process.stderr
+    with pytest.raises(Problem, match="^training diverged.*--learning-rate$"):
+        train_cnn.main([*QUICK, "--recipe", "tutorial", "--learning-rate", "1e30", "--out", str(tmp_path / "far")])
 
 
 def test_a_misspelt_option(tmp_path):
@@ -156,18 +159,18 @@ def test_cifar10_written_out_fails_instead(tmp_path):
     assert "Traceback" not in process.stderr and not (tmp_path / "runs").exists()
 
 
-def test_ctrl_c_measures_the_best_epoch_so_far(tmp_path):
-    arguments = ("--data", "digits", "--limit", "256", "--epochs", "1000")
-    process = start(tmp_path, *arguments)
+def test_ctrl_c_measures_the_best_epoch_so_far(tmp_path, monkeypatch):
+    process = start(tmp_path, *LONG)
     for line in process.stderr:
         if line.startswith("epoch    2/"):
             process.send_signal(signal.SIGINT)
             break
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130 and "digits test, 360 images" in output
-    run = json.loads((tmp_path / "runs" / "cnn-digits" / "run.json").read_text())
+    run = json.loads((tmp_path / "runs" / "cnn-sprint-digits" / "run.json").read_text())
     assert run["status"] == "interrupted"
-    assert script("evaluate.py", "cnn-digits", cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main(["cnn-sprint-digits"]) == 0
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
@@ -182,15 +185,15 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
 
 
 def test_a_killed_run_is_no_finished_run(tmp_path):
-    process = start(tmp_path, "--data", "digits", "--limit", "256", "--epochs", "1000")
+    process = start(tmp_path, *LONG)
     for line in process.stderr:
         if line.startswith("epoch    2/"):
             process.kill()
             break
     process.communicate(timeout=60)
-    assert {file.name for file in (tmp_path / "runs" / "cnn-digits").iterdir()} == {"history.csv"}
-    process = script("train_cnn.py", *QUICK, cwd=tmp_path)
-    assert process.returncode == 0 and "\nruns/cnn-digits-2   " in process.stderr
+    assert {file.name for file in (tmp_path / "runs" / "cnn-sprint-digits").iterdir()} == {"history.csv"}
+    process = script("train_cnn.py", *QUICK, "--recipe", "sprint", cwd=tmp_path)
+    assert process.returncode == 0 and "\nruns/cnn-sprint-digits-2   " in process.stderr
 
 
 def start(cwd, *arguments):

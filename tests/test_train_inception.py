@@ -13,9 +13,13 @@ import pytest
 from conftest import PROJECT, TrainedRun, script
 from PIL import Image
 
-from classify.data import sources as data
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
+import evaluate
+import train_inception
+from classify.data import sources, splits
+from classify.inference import ood
+from classify.inference.loading import load_keras
+from classify.inference.predictor import predict
+from classify.runs.history import read
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
 QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")
@@ -37,11 +41,11 @@ def test_the_run_folder_is_that_of_a_cnn(inception_run):
     run = json.loads((inception_run.folder / "run.json").read_text())
     assert (run["status"], run["recipe"], run["data"]) == ("finished", "inception", "digits")
     assert run["splits"] == {"train": 96, "validation": 144, "test": 360}
-    validation = data.read_split(data.find("digits"), "validation", 0.1).images
-    rows = inference.predict(inference.load_model(inception_run.folder / "model.keras"), validation)
+    validation = splits.read_split(sources.find("digits"), "validation", 0.1).images
+    rows = predict(load_keras(inception_run.folder / "model.keras"), validation)
     assert run["unsure"] == {
-        "score": outsiders.SCORE,
-        "threshold": pytest.approx(outsiders.threshold(rows)["threshold"], abs=0.02),
+        "score": ood.SCORE,
+        "threshold": pytest.approx(ood.threshold(rows)["threshold"], abs=0.02),
     }
     assert run["options"]["weights"] == "none" and run["options"]["upsampling"] == 3
     assert "inception, random weights\ndigits test, 360 images\n" in inception_run.process.stdout
@@ -50,7 +54,7 @@ def test_the_run_folder_is_that_of_a_cnn(inception_run):
 
 
 def test_the_saved_model_is_the_whole_network_in_bare_keras(inception_run, tmp_path):
-    np.save(tmp_path / "pixels.npy", data.find("digits").read("test").images[:3])
+    np.save(tmp_path / "pixels.npy", sources.find("digits").read("test").images[:3])
     code = """
 import sys, numpy as np, keras
 model = keras.saving.load_model(sys.argv[1])
@@ -62,14 +66,14 @@ np.save("answer.npy", model.predict(np.load("pixels.npy").astype("float64"), ver
 """
     path = str(inception_run.folder / "model.keras")
     subprocess.run([sys.executable, "-I", "-c", code, path], cwd=tmp_path, check=True)
-    here = inference.predict(inference.load_model(path), np.load(tmp_path / "pixels.npy"))
+    here = predict(load_keras(path), np.load(tmp_path / "pixels.npy"))
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), here, atol=1e-5)
 
 
-def test_evaluate_prints_both_networks_side_by_side(inception_run):
-    process = script("evaluate.py", "runs/cnn-digits", "runs/inception-digits", cwd=inception_run.cwd)
-    assert process.returncode == 0, process.stderr
-    lines = process.stdout.splitlines()
+def test_evaluate_prints_both_networks_side_by_side(inception_run, monkeypatch, capsys):
+    monkeypatch.chdir(inception_run.cwd)
+    assert evaluate.main(["runs/cnn-digits", "runs/inception-digits"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert lines[4].startswith("cnn-digits ") and lines[6].startswith("inception-di")  # a long name is folded
     stored = json.loads((inception_run.folder / "metrics.json").read_text())["accuracy"]
     assert f"{stored:.3f}" in lines[6]
@@ -84,29 +88,35 @@ def test_predict_takes_it_like_any_other(inception_run, rng, tmp_path):
     assert process.returncode == 0 and set(json.loads(process.stdout)["probabilities"]) == set("0123456789")
 
 
-def test_a_further_run_computes_no_features(inception_run):
+def test_a_further_run_computes_no_features(inception_run, monkeypatch, capsys, without_litert):
     before = {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")}
     assert len(before) == 2  # a shard of training images, one of validation images
-    process = script("train_inception.py", *QUICK, "--dropout", "0", cwd=inception_run.cwd)
-    assert process.returncode == 0 and "runs/inception-digits-2" in process.stderr
+    monkeypatch.chdir(inception_run.cwd)
+    assert train_inception.main([*QUICK, "--dropout", "0"]) == 0
+    assert "runs/inception-digits-2" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")} == before
 
 
 def test_killed_while_extracting_it_goes_on_and_ends_with_the_same_features(tmp_path):
-    arguments = (*RANDOM, "--epochs", "1")
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()
-    command = [sys.executable, PROJECT / "train_inception.py", *arguments]
-    process = subprocess.Popen(command, cwd=tmp_path / "killed", stderr=subprocess.DEVNULL)
+
+    def start(name):
+        command = [sys.executable, PROJECT / "train_inception.py", *RANDOM]
+        return subprocess.Popen(command, cwd=tmp_path / name, stderr=subprocess.PIPE, text=True)
+
+    process = start("killed")
     while process.poll() is None and not list((tmp_path / "killed").glob("features/*/[!.]*.npy")):
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.communicate()
     [first] = (tmp_path / "killed").glob("features/*/[!.]*.npy")
     written = first.stat().st_mtime_ns
     for name in ("killed", "whole"):
-        finished = script("train_inception.py", *arguments, cwd=tmp_path / name)
-        assert finished.returncode == 0, finished.stderr
+        process = start(name)
+        assert any("epochs will take" in line for line in process.stderr)  # the features are there
+        process.kill()
+        process.communicate()
     assert first.stat().st_mtime_ns == written
 
     def shards(name):
@@ -115,20 +125,23 @@ def test_killed_while_extracting_it_goes_on_and_ends_with_the_same_features(tmp_
     assert len(shards("whole")) == 3 and shards("killed") == shards("whole")
 
 
-def test_fine_tuning_keeps_the_layers_and_the_batch_normalization(inception_run):
-    process = script("train_inception.py", *QUICK, "--fine-tune", "1", "--out", "tuned", cwd=inception_run.cwd)
-    assert process.returncode == 0, process.stderr
-    assert re.search(r"fine-tuning, last inception blocks: 1, parameters that train: [\d,]+\n", process.stderr)
+def test_fine_tuning_keeps_the_layers_and_the_batch_normalization(inception_run, monkeypatch, capsys, without_litert):
+    monkeypatch.chdir(inception_run.cwd)
+    assert train_inception.main([*QUICK, "--fine-tune", "1", "--out", "tuned"]) == 0
+    progress = capsys.readouterr().err
+    assert re.search(r"fine-tuning, last inception blocks: 1, parameters that train: [\d,]+\n", progress)
     tuned = keras.saving.load_model(inception_run.cwd / "tuned" / "model.keras")
     plain = keras.saving.load_model(inception_run.folder / "model.keras")
     assert [type(layer) for layer in tuned.layers] == [type(layer) for layer in plain.layers]
     assert tuned.count_params() == plain.count_params()
-    for one, other in zip(tuned.layers[2].layers, plain.layers[2].layers, strict=True):
-        if isinstance(one, keras.layers.BatchNormalization):
-            for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+    bases = [model.get_layer("inception_v3").layers for model in (tuned, plain)]
+    for layer, former in zip(*bases, strict=True):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            for a, b in zip(layer.get_weights(), former.get_weights(), strict=True):
                 np.testing.assert_array_equal(a, b)
-    epochs = (inception_run.cwd / "tuned" / "history.csv").read_text().splitlines()[1:]
-    assert [int(row.split(",")[0]) for row in epochs] == list(range(1, len(epochs) + 1)) and len(epochs) > 3
+    epochs = read(inception_run.cwd / "tuned" / "history.csv")
+    assert [epoch["epoch"] for epoch in epochs] == list(range(1, len(epochs) + 1)) and len(epochs) > 3
+    assert 0 < epochs[3]["learning_rate"] <= train_inception.RECIPE["learning_rate"] / 100
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
-"""Batch normalization in one fused TensorFlow operation: the only layer that is TensorFlow's alone.
-
-Keras 3 composes the layer of a dozen elementwise operations, each a pass over memory.
-"""
+"""What Keras leaves to TensorFlow: a fused batch normalization, a stream of batches, a gradient, the GPUs."""
 
 import keras
 import tensorflow as tf
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """``keras.layers.BatchNormalization`` over the last axis of 4D inputs: same weights, same result, faster."""
+class BatchNormalization(keras.layers.BatchNormalization):
+    """``keras.layers.BatchNormalization`` over the last axis of 4D inputs in one fused operation.
+
+    It has the same weights and gives the same result, faster: Keras 3 composes the layer of a dozen elementwise
+    operations, each a pass over memory.
+    """
 
     def call(self, inputs, training=None, mask=None):
         training = bool(training and self.trainable)
@@ -34,3 +35,42 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def compute_output_spec(self, inputs, training=None, mask=None):
         # Keras would trace `call` with symbols that TensorFlow's operation does not take.
         return keras.KerasTensor(inputs.shape, self.compute_dtype)
+
+
+def stream(batch, steps):
+    """Return a ``tf.data.Dataset`` of ``batch(0)`` to ``batch(steps - 1)`` that makes one while another is used.
+
+    It works without tf.data's autotuning, which Keras's own reading of arrays leaves on. The thread of that tuning
+    sleeps in spans that double up to a minute, and the end of an epoch may wait until it wakes: for as long as the
+    epoch took.
+
+    Args:
+        batch: a function of the step; returns arrays whose first axis is the batch's.
+        steps: the number of batches.
+    """
+    arrays = batch(0)
+
+    def read(step):
+        read_arrays = tf.numpy_function(batch, [step], [array.dtype for array in arrays])
+        for tensor, array in zip(read_arrays, arrays, strict=True):
+            tensor.set_shape((None, *array.shape[1:]))
+        return tuple(read_arrays)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(steps).map(read).prefetch(1).with_options(options)
+
+
+def gradient(function, at):
+    """Return the gradient of ``function`` at a tensor ``at``; each value of the function belongs to one row of it."""
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        values = function(at)
+    return tape.gradient(values, at)
+
+
+def gpu_capabilities():
+    """Return the compute capability, (major, minor), of each GPU that TensorFlow sees."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return [detail.get("compute_capability", (0, 0)) for detail in details]

@@ -1,1 +1,1 @@
-"""Where labelled images come from, their splits, and a picture file as an array."""
+"""Labelled images: where they come from and how they are split; and a person's picture file as an array."""

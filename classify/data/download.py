@@ -1,11 +1,10 @@
-"""Fetching what is not at hand: a word within seconds from a host, then a bar with time left.
+"""Downloads: a word within seconds from a host, then a bar with the time left.
 
-TFDS's own download retries a silent host for minutes without a word, and its ``try_gcs`` is switched off
-inside TFDS 4.9.10, so both are done here, over HTTPS.
+TFDS's own download asks a silent host for minutes without a word, and its ``try_gcs`` is switched off inside TFDS
+4.9.10, so both are done here, over HTTPS.
 """
 
 import base64
-import contextlib
 import hashlib
 import http.client
 import json
@@ -17,10 +16,11 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from classify.command import describe, note
+from classify.files import whole
+from classify.progress import live
 
 BUCKET = "https://storage.googleapis.com/storage/v1/b/tfds-data/o"
 PATIENCE = 9  # seconds for a host to answer, and between two pieces; two hosts are asked, within 20 s
@@ -31,30 +31,37 @@ class Unreachable(Exception):
 
 
 def fetch_prepared(name, data_dir):
-    """Copy a prepared data set such as ``cifar10/3.0.2`` from TFDS's public bucket; return its folder."""
+    """Copy a prepared data set such as ``cifar10/3.0.2`` from TFDS's public bucket into ``data_dir/name``.
+
+    Returns:
+        That folder. It appears whole or not at all, and replaces no folder that is there already.
+
+    Raises:
+        Unreachable: the bucket does not answer or sends something else, or the folder cannot be written.
+    """
     folder = Path(data_dir) / name
     listing = f"{BUCKET}?prefix=datasets/{name}/"
     note(f"asking {_host(listing)} for CIFAR-10 …")
-    with _connect(listing) as answer:
+    with _connect(listing) as response:
         try:
             files = [
                 (item["mediaLink"], Path(item["name"]).name, item["md5Hash"], int(item["size"]))
-                for item in json.load(answer)["items"]
+                for item in json.load(response)["items"]
             ]
         except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{_host(listing)} does not list {name}") from error
     part = folder.parent / f".part-{os.getpid()}"
     try:
         part.mkdir(parents=True, exist_ok=True)
-        with _progress() as progress:
-            task = progress.add_task("CIFAR-10", total=sum(size for *_, size in files))
+        with _bar() as bar:
+            task = bar.add_task("CIFAR-10", total=sum(size for *_, size in files))
             for link, file, md5, _ in files:
                 digest = hashlib.md5(usedforsecurity=False)
-                with _connect(link) as answer:
-                    _receive(answer, link, part / file, digest, progress, task)
+                with _connect(link) as response:
+                    _receive(response, link, part / file, digest, bar, task)
                 if base64.b64encode(digest.digest()).decode() != md5:
                     raise Unreachable(f"{_host(listing)} sent a damaged {file}")
-        part.rename(folder)
+        part.rename(folder)  # not files.whole, which would delete a folder of the user's at this place
     except OSError as error:
         raise Unreachable(f"{folder.parent} cannot be written ({describe(error)})") from error
     finally:
@@ -63,65 +70,66 @@ def fetch_prepared(name, data_dir):
 
 
 def fetch_file(url, path, name, digest, expected):
-    """Download ``url`` to ``path`` and return that.
+    """Download a file; it appears whole or not at all.
 
     Args:
-        url, path: from where, to where; its folder is made.
+        url, path: from where, to where. The folder is made.
         name: what it is, for the progress bar.
-        digest: a new ``hashlib`` object; the file must come to the hexadecimal digest ``expected``.
+        digest: a new ``hashlib`` object.
+        expected: the hexadecimal digest that the file must come to.
+
+    Raises:
+        Unreachable: the host does not answer or sends something else, or the file cannot be written.
     """
     note(f"asking {_host(url)} for {name} …")
-    part = path.parent / f".part-{os.getpid()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _connect(url) as answer, _progress() as progress:
-            size = answer.headers["Content-Length"]
-            task = progress.add_task(name, total=int(size) if size else None)
-            _receive(answer, url, part, digest, progress, task)
-        if digest.hexdigest() != expected:
-            raise Unreachable(f"{_host(url)} sent a damaged {path.name}")
-        part.replace(path)
+        with whole(path) as part:
+            with _connect(url) as response, _bar() as bar:
+                size = response.headers["Content-Length"]
+                task = bar.add_task(name, total=int(size) if size else None)
+                _receive(response, url, part, digest, bar, task)
+            if digest.hexdigest() != expected:
+                raise Unreachable(f"{_host(url)} sent a damaged {path.name}")
     except OSError as error:
         raise Unreachable(f"{path.parent} cannot be written ({describe(error)})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return path
 
 
-def _receive(answer, url, path, digest, progress, task):
+def _receive(response, url, path, digest, bar, task):
+    """Write what a host sends to a file, and feed the digest and the bar."""
     with open(path, "wb") as file:
-        while piece := _read(answer, url):
+        while piece := _read(response, url):
             file.write(piece)
             digest.update(piece)
-            progress.update(task, advance=len(piece))
+            bar.advance(task, len(piece))
 
 
-def _read(answer, url):
+def _read(response, url):
     try:
-        return answer.read(1 << 16)
+        return response.read(1 << 16)
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"{_host(url)} stopped sending") from error
 
 
 def _connect(url):
-    """Open ``url``. The thread bounds what no socket timeout does: looking up a name."""
-    answer = []
+    """Open ``url`` and return the response. A thread does it, since no socket timeout covers the look-up of a name."""
+    outcome = []
 
     def connect():
         try:
-            answer.append(urllib.request.urlopen(url, timeout=PATIENCE))
+            outcome.append(urllib.request.urlopen(url, timeout=PATIENCE))
         except (OSError, http.client.HTTPException) as error:
-            answer.append(error)
+            outcome.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    if not answer or isinstance(getattr(answer[0], "reason", answer[0]), TimeoutError):
+    response = outcome[0] if outcome else TimeoutError()
+    if isinstance(getattr(response, "reason", response), TimeoutError):
         raise Unreachable(f"{_host(url)} did not answer within {PATIENCE} s")
-    if isinstance(answer[0], Exception):
-        raise Unreachable(f"{_host(url)} did not answer ({_reason(answer[0])})") from answer[0]
-    return answer[0]
+    if isinstance(response, Exception):
+        raise Unreachable(f"{_host(url)} did not answer ({_reason(response)})") from response
+    return response
 
 
 def _reason(error):
@@ -135,6 +143,6 @@ def _host(url):
     return urllib.parse.urlsplit(url).netloc
 
 
-def _progress():
+def _bar():
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    return live(*columns, TimeRemainingColumn())

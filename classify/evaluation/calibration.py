@@ -8,50 +8,47 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from classify.command import Problem
-from classify.data import sources as data
+from classify.data import splits
 from classify.evaluation import metrics
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
-from classify.inference.export import save_model
-from classify.runs import folder as runs
+from classify.inference import ood
+from classify.inference.predictor import predict
+from classify.inference.saving import save_model
+from classify.runs.folder import Run
 
-HOTTEST = 100  # a temperature above which a model has nothing to say
+HOTTEST = 100  # above this temperature a model's probabilities say nothing
 
 
 def calibrate(model, saved, source):
     """Fit a temperature on the validation images of a run and build it into its model, which is not yet saved.
 
     Args:
-        model: the opened model.
+        model: the opened Keras model.
         saved: its ``SavedModel``.
         source: the ``Source`` that it was trained on.
 
-    Returns the ``temperature``, the number ``n`` of validation images, and their ``metrics.calibration`` ``before`` and
-    ``after``, and run.json's ``unsure`` entry for them. The temperature is 1 where no other lowers the negative
-    log-likelihood.
+    Returns the ``temperature``, the number ``n`` of validation images, their ``metrics.calibration`` ``before`` and
+    ``after``, and run.json's ``unsure`` entry for them. The temperature is 1 where no other lowers the loss.
 
     Raises:
-        Problem: the model is no run's, its run has no validation split, or no temperature fits; or the last layer's
-            is not what its answers come from, so that a predicted class changes or the loss does not fall.
+        Problem: the model is no run's, its run has no validation split, or no temperature fits; or the model does not
+            end in a Dense layer and a softmax, so that the temperature does not do what it should.
     """
     _check(saved)
-    split = data.read_split(source, "validation", saved.options.get("validation", 0.1))
-    probabilities = inference.predict(model, split.images, f"{saved.name}, validation")
-    before = metrics.calibration(split.labels, probabilities)
+    split = splits.read_split(source, "validation", saved.options.get("validation", 0.1))
+    probabilities = predict(model, split.images, f"{saved.name}, validation")
     try:
-        temperature = fit(split.labels, probabilities)
+        temperature = best_temperature(split.labels, probabilities)
     except Problem as problem:
         raise Problem(f"{saved.name} cannot be calibrated: {problem}") from problem
-    after = metrics.calibration(split.labels, tempered(probabilities, temperature))
-    if after["nll"] > before["nll"] - 1e-6:
-        unsure = outsiders.threshold(probabilities)
-        return {"temperature": 1.0, "n": len(split), "before": before, "after": before, "unsure": unsure}
-    build_in(model, temperature)
-    rebuilt = inference.predict(model, split.images, f"{saved.name}, calibrated")
+    before, rebuilt = metrics.calibration(split.labels, probabilities), probabilities
+    if temperature != 1:
+        build_in(model, temperature)
+        rebuilt = predict(model, split.images, f"{saved.name}, calibrated")
     after = metrics.calibration(split.labels, rebuilt)
-    if after["nll"] >= before["nll"] or (rebuilt.argmax(axis=1) != probabilities.argmax(axis=1)).any():
+    same_answers = (rebuilt.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+    if temperature != 1 and (after["nll"] >= before["nll"] or not same_answers):
         raise Problem(f"{saved.path} does not end in a Dense layer and a softmax, so it cannot be calibrated")
-    unsure = outsiders.threshold(rebuilt)
+    unsure = ood.threshold(rebuilt)
     return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": unsure}
 
 
@@ -63,12 +60,25 @@ def _check(saved):
         raise Problem(f"{saved.name} was trained with --validation 0: no images are left to calibrate on")
 
 
+def best_temperature(labels, probabilities):
+    """Return ``fit``'s temperature, or 1 where it does not lower the loss, as for a calibrated model."""
+    temperature = fit(labels, probabilities)
+    loss, lowest = (
+        metrics.calibration(labels, rows)["nll"] for rows in (probabilities, tempered(probabilities, temperature))
+    )
+    return temperature if lowest <= loss - 1e-6 else 1.0
+
+
 def fit(labels, probabilities):
     """Return the temperature that minimises the negative log-likelihood of ``tempered`` probabilities.
 
-    Temperature scaling, Guo et al. (2017), arXiv:1706.04599. The probabilities' logarithms stand for the logits, from
-    which they differ by a number an image that softmax ignores. In 1 / temperature the function is convex, so it has
-    one minimum.
+    Args:
+        labels: true classes, whole numbers of shape (N,).
+        probabilities: softmax rows of shape (N, classes).
+
+    Temperature scaling, Guo et al. (2017), arXiv:1706.04599. The probabilities' logarithms stand for the logits: in
+    each row they differ from them by one number, which softmax ignores. In 1 / temperature the function is convex, so
+    it has one minimum.
 
     Raises:
         Problem: every image is classified right, so the colder the better, or the model is no better than chance.
@@ -88,7 +98,7 @@ def fit(labels, probabilities):
 
 
 def tempered(probabilities, temperature):
-    """Return the softmax rows that a model gives whose last layer's outputs are divided by ``temperature``."""
+    """Return the softmax rows, shape (N, classes), of a model whose logits are divided by ``temperature``."""
     return softmax(_logits(probabilities) / temperature, axis=1)
 
 
@@ -106,27 +116,27 @@ def build_in(model, temperature):
 
 def _last_dense(model):
     for layer in reversed(model.layers):
-        found = _last_dense(layer) if isinstance(layer, keras.Model) else layer
-        if isinstance(found, keras.layers.Dense):
-            return found
+        last = _last_dense(layer) if isinstance(layer, keras.Model) else layer
+        if isinstance(last, keras.layers.Dense):
+            return last
     return None
 
 
-def save(model, saved, found, measured):
-    """Rewrite the files of the run that ``calibrate`` changes, each whole: model.keras, metrics.json, run.json.
+def save(model, saved, calibrated, measured):
+    """Rewrite the files of a run that ``calibrate`` changes, each whole: model.keras, metrics.json, run.json.
 
     Args:
         model, saved: as ``calibrate`` took them.
-        found: what it returned. run.json's ``temperature`` is by how much the model differs from what was trained:
-            the product of all. Its ``unsure`` entry is replaced if there is one.
+        calibrated: what it returned. run.json's ``temperature`` says how much the model differs from what was trained:
+            it is the product of all temperatures so far. Its ``unsure`` entry is replaced if there is one.
         measured: metrics.json's new content, of which the loss has changed.
     """
-    run = runs.Run(saved.path.parent)
+    run = Run(saved.path.parent)
     made = (run.folder / "run.json").stat()
     save_model(model, run.folder / "model.keras")
     run.save_json("metrics.json", measured)
-    info = saved.info | {"temperature": saved.info.get("temperature", 1.0) * found["temperature"]}
+    info = saved.info | {"temperature": saved.info.get("temperature", 1.0) * calibrated["temperature"]}
     if info.get("unsure"):
-        info["unsure"] = found["unsure"]
+        info["unsure"] = calibrated["unsure"]
     run.save_json("run.json", info)
-    os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # the newest run is found by it
+    os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # keeps its place among the newest runs

@@ -2,96 +2,152 @@
 
 import functools
 import time
+from dataclasses import dataclass
+
+import numpy as np
 
 from classify.command import Problem
-from classify.data import sources as data
+from classify.data import sources, splits
+from classify.data.dataset import Source, Split
 from classify.evaluation import calibration, metrics, robustness
-from classify.inference import predictor as inference
-from classify.inference import tta as views
-from classify.reporting import html as page
+from classify.inference import tta
+from classify.inference.loading import load_keras
+from classify.inference.predictor import BATCH_SIZE, predict
+from classify.progress import track
+from classify.runs.saved import SavedModel
 
 
-class Evaluation:
-    """Measures models on a split that is read once.
+@dataclass(frozen=True)
+class NamedSplit(Split):
+    """A ``Split`` that knows what it is.
 
-    Args:
-        group: ``SavedModel``s of the same data.
-        args: what evaluate.py was told; the data, where they are and the validation share default to those of the
-            first run in the group.
+    Attributes:
+        source: the data set.
+        name: 'test', 'validation' or 'train'.
+        validation: the share of the training images, 0 to 1, that is the validation split.
     """
 
-    def __init__(self, group, args):
-        trained = next((model.options for model in group if model.data), {})
-        option = args.data or trained.get("data") or next(model.data for model in group if model.data)
-        self.args = args
-        self.source = data.find(option, args.data_dir or trained.get("data_dir"))
-        self.share = trained.get("validation", 0.1)
-        self.split = data.read_split(self.source, args.split, self.share)
-        robust = args.robust or args.robust_images
-        self.sample = robustness.sample(self.split, args.robust_images or 1000) if robust else None
-        self.measured = []
+    source: Source
+    name: str
+    validation: float
 
-    def __call__(self, saved):
-        """Return metrics.json's entries for a ``SavedModel``, what was asked for beside them, and what it costs."""
-        model = self._open(saved)
-        calibrated = calibration.calibrate(model, saved, self.source) if self.args.calibrate else None
-        probabilities, seconds = self._predict(model, saved.name)
-        self.measured.append((saved, probabilities))
-        measured = {"data": self.source.name, "split": self.args.split}
-        measured |= metrics.measure(self.split.labels, probabilities, self.source.class_names)
-        row = {"name": saved.name, **measured, "calibration": metrics.calibration(self.split.labels, probabilities)}
-        if calibrated:
-            calibration.save(model, saved, calibrated, measured)
-            row["calibrated"] = calibrated
-        if self.args.tta:
-            row["tta"] = self._averaged(model, saved.name)
-        if self.sample:
-            row["robustness"] = robustness.measure(model, self.sample, saved.name)
-        return row | {
-            "parameters": model.count_params(),
-            "bytes": saved.path.stat().st_size,
-            "images_per_second": round(len(self.split) / seconds, 1),
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What is known of one model once it is measured.
+
+    Attributes:
+        saved: its ``SavedModel``.
+        probabilities: for the split's images, float32 of shape (N, classes).
+        row: its entry in evaluate.py's JSON.
+    """
+
+    saved: SavedModel
+    probabilities: np.ndarray
+    row: dict
+
+
+def read(models, name, data=None, data_dir=None):
+    """Read the split that models are measured on, as a ``NamedSplit``.
+
+    Args:
+        models: ``SavedModel``s of the same data.
+        name: 'test', 'validation' or 'train'.
+        data: what ``--data`` takes; None for the data that the models were trained on.
+        data_dir: where TFDS data sets are prepared; None for where the training found them.
+
+    Raises:
+        Problem: the data cannot be had, or have no such split.
+    """
+    trained = next((model.options for model in models if model.data), {})
+    option = data or trained.get("data") or next(model.data for model in models if model.data)
+    source = sources.find(option, data_dir or trained.get("data_dir"))
+    validation = trained.get("validation", 0.1)
+    split = splits.read_split(source, name, validation)
+    return NamedSplit(split.images, split.labels, source, name, validation)
+
+
+def measure(saved, split, calibrate=False, with_tta=False, sample=None):
+    """Measure a ``SavedModel`` on a ``NamedSplit``; return the ``Measurement``.
+
+    Args:
+        saved, split: the model and what it is measured on.
+        calibrate: fit a temperature first, measure with it, and build it into the run's files when all is measured.
+        with_tta: measure the accuracy with test-time augmentation too.
+        sample: a ``Split`` on which to measure the accuracy on corrupted images too; None for no such thing.
+
+    Raises:
+        Problem: the model cannot be opened, does not fit the data, or cannot be calibrated.
+    """
+    model = _open(saved, split)
+    calibrated = calibration.calibrate(model, saved, split.source) if calibrate else None
+    probabilities, seconds = _predict(model, split.images, saved.name)
+    measured = {"data": split.source.name, "split": split.name}
+    measured |= metrics.measure(split.labels, probabilities, split.source.class_names)
+    row = {"name": saved.name, **measured, "calibration": metrics.calibration(split.labels, probabilities)}
+    if calibrate:
+        row["calibrated"] = calibrated
+    if with_tta:
+        row["tta"] = _accuracy_with_tta(model, split, f"{saved.name}, with test-time augmentation")
+    if sample:
+        row["robustness"] = robustness.measure(model, sample, saved.name)
+    if calibrate:  # the last step, so that a measurement that fails changes no file
+        calibration.save(model, saved, calibrated, measured)
+    row |= {
+        "parameters": model.count_params(),
+        "bytes": saved.path.stat().st_size,
+        "images_per_second": round(len(split) / seconds, 1),
+    }
+    return Measurement(saved, probabilities, row)
+
+
+def compare(measurements, split):
+    """Return how the most accurate model compares with each other one: ``metrics.compare``, with both ``models``."""
+    ranked = sorted(measurements, key=lambda measurement: -measurement.row["accuracy"])
+    answers = [measurement.probabilities.argmax(axis=1) for measurement in ranked]
+    return [
+        {
+            "models": [ranked[0].saved.name, ranked[i].saved.name],
+            **metrics.compare(split.labels, answers[0], answers[i], split.source.class_names),
         }
+        for i in range(1, len(ranked))
+    ]
 
-    def compare(self):
-        """Return the most accurate model's comparison with each other one."""
-        labels, names = self.split.labels, self.source.class_names
-        predicted = [(saved.name, probabilities.argmax(axis=1)) for saved, probabilities in self.measured]
-        ranked = sorted(predicted, key=lambda model: -(model[1] == labels).mean())
-        return [
-            {"models": [ranked[0][0], other], **metrics.compare(labels, ranked[0][1], predicted, names)}
-            for other, predicted in ranked[1:]
-        ]
 
-    def page(self, rows, comparisons):
-        """Return the report on all models measured, as HTML."""
-        return page.render(self.source, self.args.split, self.split, rows, comparisons, self.measured)
+def _open(saved, split):
+    """Return the Keras model, or raise ``Problem`` if it cannot be measured on this split."""
+    if split.name != "test" and saved.options.get("validation", split.validation) != split.validation:
+        raise Problem(f"{saved.name} has another validation split (see its --validation); measure it on its own")
+    if not len(split):
+        raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
+    model = load_keras(saved.path)
+    class_names = saved.class_names(model.output_shape[-1])
+    expected = split.source.class_names
+    if len(class_names) != len(expected) or (saved.info and class_names != expected):
+        raise Problem(f"{saved.name} knows other classes than {split.source.title}")
+    if model.input_shape[1:] != split.images[np.arange(1)].shape[1:]:
+        raise Problem(f"{saved.name} takes images of another size than those of {split.source.title}")
+    return model
 
-    def _open(self, saved):
-        """Return the Keras model, or raise ``Problem`` if it cannot be measured on this split."""
-        if self.args.split != "test" and saved.options.get("validation", self.share) != self.share:
-            raise Problem(f"{saved.name} held out another share of the training images; measure it on its own")
-        if not len(self.split):
-            raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
-        model = inference.load_model(saved.path)
-        class_names = saved.class_names(model.output_shape[-1])
-        if len(class_names) != len(self.source.class_names) or (saved.info and class_names != self.source.class_names):
-            raise Problem(f"{saved.name} knows other classes than {self.source.title}")
-        if model.input_shape[1:] != self.split.images.shape[1:]:
-            raise Problem(f"{saved.name} takes images of another size than those of {self.source.title}")
-        return model
 
-    def _predict(self, model, name):
-        """Return the probabilities of the split's images and the seconds they took."""
-        last = len(self.split) % inference.BATCH_SIZE  # the size of the last batch: both sizes are compiled first
-        inference.predict(model, self.split.images[: inference.BATCH_SIZE + last])
-        start = time.perf_counter()
-        probabilities = inference.predict(model, self.split.images, name)
-        return probabilities, time.perf_counter() - start
+def _predict(model, images, name):
+    """Return the images' probabilities and the seconds they took."""
+    last = len(images) % BATCH_SIZE  # the size of the last batch: both sizes are compiled first
+    predict(model, images[np.arange(min(len(images), BATCH_SIZE + last))], doing=None)
+    start = time.perf_counter()
+    probabilities = predict(model, images, name)
+    return probabilities, time.perf_counter() - start
 
-    def _averaged(self, model, name):
-        """Return the accuracy with test-time augmentation, with its interval."""
-        predict = functools.partial(inference.predict, model, doing=f"{name}, views")
-        probabilities = views.average(predict, self.split.images, self.source.mirrored)
-        right, n = int((probabilities.argmax(axis=1) == self.split.labels).sum()), len(self.split)
-        return {"accuracy": right / n, "accuracy_interval": metrics.wilson_interval(right, n)}
+
+def _accuracy_with_tta(model, split, doing):
+    """Return the accuracy with test-time augmentation, with its interval."""
+    ask, n = functools.partial(predict, model, doing=None), len(split)
+
+    def right_answers():
+        for first in range(0, n, BATCH_SIZE):
+            rows = np.arange(first, min(first + BATCH_SIZE, n))
+            probabilities = tta.average(ask, split.images[rows], split.source.mirror)
+            yield probabilities.argmax(axis=1) == split.labels[rows]
+
+    right = sum(int(answers.sum()) for answers in track(right_answers(), n, doing))
+    return {"accuracy": right / n, "accuracy_interval": metrics.wilson_interval(right, n)}

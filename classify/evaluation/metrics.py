@@ -129,7 +129,7 @@ def calibration(labels, probabilities, bins=15):
 
 
 def compare(labels, predicted, other, class_names):
-    """Return how much more accurate one model's predictions are than another's on the same images, and how surely.
+    """Return how much more accurate a model is than another on the same images, and whether that may be chance.
 
     Args:
         labels, predicted, other: true classes and two models' answers, whole numbers of shape (N,).

@@ -4,16 +4,16 @@ import numpy as np
 
 from classify.evaluation.corruptions import CORRUPTIONS
 from classify.inference.predictor import predict
-from classify.progress import bar
+from classify.progress import track
 
 SEVERITIES = range(1, 6)
 
 
 class Corrupted:
-    """Images under one corruption, made a slice at a time as they are read, so that no copy of them all is held.
+    """Images under one corruption, made as they are read, so that no copy of them all is held.
 
-    A slice's noise depends on where the slice begins alone: the same for each model, and at each severity the same
-    pattern at another strength.
+    It has ``len`` and takes rows by an array of indices, as all images here do. The noise depends on the first of the
+    rows alone: it is the same for each model, and at each severity the same pattern at another strength.
     """
 
     def __init__(self, images, corruption, severity):
@@ -23,7 +23,8 @@ class Corrupted:
         return len(self.images)
 
     def __getitem__(self, rows):
-        return CORRUPTIONS[self.corruption](self.images[rows], self.severity, np.random.default_rng(rows.start))
+        rng = np.random.default_rng(int(rows[0]))
+        return CORRUPTIONS[self.corruption](self.images[rows], self.severity, rng)
 
 
 def sample(split, n):
@@ -37,22 +38,29 @@ def measure(model, split, name):
     ``corruptions`` holds five ``accuracies`` each, of severity 1 to 5, and their ``mean``; ``mean`` is that of all,
     with its 95 % ``interval``, normal, over images. ``clean`` is the accuracy on the ``n`` images as they are.
     """
-    found = {corruption: [] for corruption in CORRUPTIONS}
+    accuracies = {corruption: [] for corruption in CORRUPTIONS}
     conditions = [(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES]
+    answers = (
+        (corruption, _right(model, Corrupted(split.images, corruption, severity), split.labels))
+        for corruption, severity in conditions
+    )
     shares = np.zeros(len(split))  # of the conditions under which an image is classified rightly
-    for corruption, severity in bar(conditions, f"{name}, corrupted"):
-        right = _right(model, Corrupted(split.images, corruption, severity), split.labels)
-        found[corruption].append(float(right.mean()))
+    for corruption, right in track(answers, len(conditions), f"{name}, corrupted", size=lambda answer: 1):
+        accuracies[corruption].append(float(right.mean()))
         shares += right / len(conditions)
     mean, half = shares.mean(), 1.959964 * shares.std() / np.sqrt(len(split))
     return {
         "n": len(split),
         "clean": float(_right(model, split.images, split.labels).mean()),
-        "corruptions": {name: {"accuracies": each, "mean": float(np.mean(each))} for name, each in found.items()},
+        "corruptions": {
+            corruption: {"accuracies": values, "mean": float(np.mean(values))}
+            for corruption, values in accuracies.items()
+        },
         "mean": float(mean),
         "interval": [float(max(0, mean - half)), float(min(1, mean + half))],
     }
 
 
 def _right(model, images, labels):
+    """Return whether each answer is right, without a bar of its own."""
     return predict(model, images, doing=None).argmax(axis=1) == labels

@@ -1,7 +1,7 @@
-"""A saved model's light copy: LiteRT runs it at once, where TensorFlow needs seconds to start.
+"""The LiteRT copy of a saved model: LiteRT runs it at once, where TensorFlow needs seconds to start.
 
-``model.tflite`` lies beside ``model.keras`` and carries, as a zip archive behind the network, the SHA-256 of the
-``.keras`` file it was made from. So it is never taken for the copy of another model.
+``model.tflite`` lies beside ``model.keras``. Behind the network it holds a zip archive with the SHA-256 of the
+``.keras`` file it was made from, so that it is never taken for the copy of another model.
 """
 
 import hashlib
@@ -10,20 +10,20 @@ import zipfile
 import numpy as np
 
 from classify.command import standard_error_kept
-from classify.precision import cores
+from classify.environment import cores
 
 SUFFIX = ".tflite"
 MADE_FROM = "keras.sha256"
-BATCH_SIZE = 10  # a larger one takes more memory and was not faster
+BATCH_SIZE = 10  # a larger batch takes more memory and was not faster
 
 
-class LightModel:
-    """A LiteRT file with what predicting needs of a Keras model: its shapes and ``predict_on_batch``."""
+class LiteRTModel:
+    """A LiteRT file with what prediction needs of a Keras model: its shapes and ``predict_on_batch``."""
 
     def __init__(self, path):
         from ai_edge_litert.interpreter import Interpreter
 
-        with standard_error_kept():  # LiteRT says that it found a fast way
+        with standard_error_kept():  # LiteRT says which fast library it found
             self.interpreter = Interpreter(model_path=str(path), num_threads=cores())
             self.interpreter.allocate_tensors()
         [source], [target] = self.interpreter.get_input_details(), self.interpreter.get_output_details()
@@ -35,9 +35,9 @@ class LightModel:
     def predict_on_batch(self, images):
         """Return probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255."""
         batches = (images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE))
-        return np.concatenate([self._answer(batch) for batch in batches])
+        return np.concatenate([self._run(batch) for batch in batches])
 
-    def _answer(self, images):
+    def _run(self, images):
         if len(images) != self.batch_size:
             self.interpreter.resize_tensor_input(self.source, images.shape)
             self.interpreter.allocate_tensors()
@@ -48,18 +48,18 @@ class LightModel:
 
 
 def find(path):
-    """Return the ``LightModel`` of a ``.keras`` file, or None where there is no current one or LiteRT is missing."""
+    """Return the ``LiteRTModel`` of a ``.keras`` file, or None where it has no current copy or LiteRT is missing."""
     copy = path.with_suffix(SUFFIX)
     try:
         with zipfile.ZipFile(copy) as archive:
             current = archive.read(MADE_FROM).decode() == fingerprint(path)
-        return LightModel(copy) if current else None
+        return LiteRTModel(copy) if current else None
     except (OSError, ImportError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile):
         return None
 
 
 def mark(copy, path):
-    """Write into the light copy which ``.keras`` file it was made from."""
+    """Write into a LiteRT copy which ``.keras`` file it was made from."""
     with zipfile.ZipFile(copy, "a") as archive:
         archive.writestr(MADE_FROM, fingerprint(path))
 

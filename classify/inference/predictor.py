@@ -1,146 +1,132 @@
-"""A saved model: opening it and asking it for probabilities."""
+"""One way through prediction: pixels in, probabilities and what follows from them out."""
 
-import contextlib
 import functools
-import itertools
-import sys
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from classify import command
 from classify.command import Problem
-from classify.data import pictures as images
-from classify.inference import litert as light
-from classify.inference import tta as views
-from classify.precision import cores
+from classify.inference import ood
+from classify.inference.loading import load
+from classify.inference.tta import average
+from classify.progress import track
 
-BATCH_SIZE = 50  # of InceptionV3 at 224 pixels a larger one would take gigabytes
-
-
-def load_model(path):
-    """Open a ``.keras`` file that obeys the saved-model contract; raise ``Problem`` if it is none."""
-    command.start_keras()
-    import keras
-
-    if not zipfile.is_zipfile(path):
-        raise Problem(f"{path} is not a Keras model (a .keras file)")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # whatever a stranger's file makes Keras raise
-        raise Problem(f"{path} cannot be opened as a Keras model: {_first_line(error)}") from error
-    shape = getattr(model, "input_shape", None)
-    if not (isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3] and shape[3] == 3):
-        raise Problem(f"{path} does not take RGB images of one size: its input is {shape}")
-    shape = model.output_shape
-    if not (isinstance(shape, tuple) and len(shape) == 2):
-        raise Problem(f"{path} does not return one row of probabilities an image: its output is {shape}")
-    return model
+BATCH_SIZE = 50  # a larger batch of InceptionV3's 224-pixel images would take gigabytes
 
 
-def open_model(path):
-    """Open a ``.keras`` file by its light copy, which starts at once, or where there is no current one by Keras."""
-    return light.find(path) or load_model(path)
-
-
-def predict(model, pixels, doing="predicting"):
-    """Return class probabilities, float32 of shape (N, classes), of uint8 or float images (N, H, W, 3), 0 to 255.
-
-    Where standard error is a terminal a bar there shows the time left, labelled with what is ``doing``, if given.
-
-    Raises:
-        Problem: what the model returns is not probabilities.
-    """
-    starts = range(0, len(pixels), BATCH_SIZE)
-    batches = (_ask(model, pixels[first : first + BATCH_SIZE]) for first in starts)
-    rows = list(with_bar(batches, len(pixels), doing) if doing else batches)
-    return np.concatenate(rows or [np.empty((0, model.output_shape[-1]), "float32")])
-
-
-class Answer(NamedTuple):
-    """A model's answer to an image: class probabilities, and what it saw of it, uint8 of shape (H, W, 3).
-
-    ``averaged`` are the probabilities with test-time augmentation, None without.
-    """
-
-    probabilities: np.ndarray
-    pixels: np.ndarray
-    averaged: np.ndarray | None = None
-
-
-def answers(paths, models, mirrored=None):
-    """Read image files ahead in threads and ask models about them; memory does not grow with their number.
+def predict(model, images, doing="predicting"):
+    """Return a model's class probabilities, float32 of shape (N, classes).
 
     Args:
-        paths: the image files.
-        models: opened models; each gets the images in its own size.
-        mirrored: for test-time augmentation: whether each model's images may be mirrored.
+        model: a Keras model or a ``LiteRTModel``.
+        images: RGB pixels, uint8 or float from 0 to 255, of shape (N, H, W, 3): an array, or whatever has a length
+            and returns the images of an array of rows.
+        doing: the label of a progress bar, which is shown for more than one batch; None for no bar.
 
-    Yields a list a batch, of (path, one ``Answer`` a model) or, where a file cannot be read, (path, the ``Problem``).
+    Raises:
+        Problem: the model does not return probabilities.
     """
-    sizes = list(dict.fromkeys(model.input_shape[1:3] for model in models))
-    mirrored = mirrored or [None] * len(models)
-
-    def read(path):
-        try:
-            return {size: images.load_image(path, *size) for size in sizes}
-        except Problem as problem:
-            return problem
-
-    with ThreadPoolExecutor(cores()) as readers, contextlib.ExitStack() as stack:
-        stack.callback(readers.shutdown, wait=False, cancel_futures=True)
-        batches = [paths[first : first + BATCH_SIZE] for first in range(0, len(paths), BATCH_SIZE)]
-        reading = ((batch, [readers.submit(read, path) for path in batch]) for batch in batches)
-        for (batch, futures), _ in itertools.pairwise(itertools.chain(reading, [None])):
-            read_now = [future.result() for future in futures]
-            good = [found for found in read_now if not isinstance(found, Problem)]
-            rows = []
-            if good:
-                by_size = {size: np.stack([found[size] for found in good]) for size in sizes}
-                pixels = (by_size[model.input_shape[1:3]] for model in models)
-                rows = zip(*map(_answer, models, pixels, mirrored), strict=True)
-            rows = iter(rows)
-            yield [
-                (path, found if isinstance(found, Problem) else list(next(rows)))
-                for path, found in zip(batch, read_now, strict=True)
-            ]
+    every_row = np.arange(len(images))
+    starts = range(0, len(images), BATCH_SIZE)
+    batches = (_predict_batch(model, images[every_row[first : first + BATCH_SIZE]]) for first in starts)
+    if doing and len(images) > BATCH_SIZE:
+        batches = track(batches, len(images), doing)
+    return np.concatenate(list(batches) or [np.empty((0, model.output_shape[-1]), "float32")])
 
 
-def with_bar(batches, total, doing):
-    """Yield from ``batches``; while the next one is made a bar shows the time left, if standard error is a terminal.
-
-    While the consumer has a batch there is no bar, so it may print.
-    """
-    if not sys.stderr.isatty() or total <= BATCH_SIZE:
-        yield from batches
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(doing, total=total)
-        for batch in batches:
-            bar.advance(task, len(batch))
-            bar.stop()
-            yield batch
-            bar.start()
-
-
-def _answer(model, pixels, mirror):
-    averaged = [None] * len(pixels)
-    if mirror is not None:
-        averaged = views.average(functools.partial(_ask, model), pixels, mirror)
-    return list(map(Answer, _ask(model, pixels), pixels, averaged))
-
-
-def _ask(model, pixels):
-    rows = model.predict_on_batch(pixels)
-    if not (np.abs(rows.sum(axis=1) - 1) < 1e-3).all() or rows.min() < 0:
+def _predict_batch(model, images):
+    probabilities = model.predict_on_batch(images)
+    if not (np.abs(probabilities.sum(axis=1) - 1) < 1e-3).all() or probabilities.min() < 0:
         raise Problem("the model does not return probabilities: its rows do not sum to 1")
-    return rows
+    return probabilities
 
 
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one image.
+
+    ``model`` is the model's name. ``probabilities`` holds one number a class, in the order of ``class_names``.
+    ``pixels`` is the image as the model saw it, of shape (H, W, 3). ``unsure`` says whether the model is unsure, and is
+    None where no threshold is known. ``averaged`` holds the probabilities with test-time augmentation, None without.
+    """
+
+    model: str
+    class_names: tuple
+    probabilities: np.ndarray
+    pixels: np.ndarray
+    unsure: bool | None = None
+    averaged: np.ndarray | None = None
+
+    @property
+    def best(self):
+        """The name of the most probable class."""
+        return self.class_names[np.argmax(self.probabilities)]
+
+    @property
+    def probability(self):
+        """The probability of the most probable class."""
+        return float(np.max(self.probabilities))
+
+    def entries(self):
+        """Return a dictionary for JSON: class, probability, probabilities, unsure and, with augmentation, tta."""
+        entries = _entries(self.class_names, self.probabilities) | {"unsure": self.unsure}
+        if self.averaged is not None:
+            entries["tta"] = _entries(self.class_names, self.averaged)
+        return entries
+
+
+def _entries(class_names, probabilities):
+    best = int(np.argmax(probabilities))
+    return {
+        "class": class_names[best],
+        "probability": float(probabilities[best]),
+        "probabilities": dict(zip(class_names, probabilities.tolist(), strict=True)),
+    }
+
+
+class Predictor:
+    """A saved model, opened, with all that its predictions need: class names, threshold, what its images allow.
+
+    Args:
+        saved: the ``SavedModel`` to open.
+
+    Attributes:
+        name: what to call the model.
+        model: the opened model, a ``LiteRTModel`` or a Keras model.
+        class_names: one name a class.
+        rule: run.json's ``unsure`` entry, by which a prediction is unsure; None if there is none.
+        mirror: whether images of its data set may be mirrored.
+        input_size: the (height, width) of the images it takes, in pixels.
+
+    Raises:
+        Problem: the model cannot be opened, or its run.json names another number of classes.
+    """
+
+    def __init__(self, saved):
+        self.model = load(saved.path)
+        self.name = saved.name
+        self.class_names = saved.class_names(self.model.output_shape[-1])
+        self.rule = saved.info.get("unsure")
+        self.mirror = saved.mirror
+        self.input_size = self.model.input_shape[1:3]
+
+    def predict(self, pixels, tta=False):
+        """Return a list of one ``Prediction`` an image.
+
+        Args:
+            pixels: RGB, 0 to 255, of shape (N, H, W, 3), of the model's input size.
+            tta: whether to predict with test-time augmentation too.
+
+        Raises:
+            Problem: the model does not return probabilities.
+        """
+        probabilities = predict(self.model, pixels, doing=None)
+        averaged = self._averaged(pixels) if tta else [None] * len(pixels)
+        unsure = ood.unsure(probabilities, self.rule)
+        return [
+            Prediction(self.name, self.class_names, probabilities[i], pixels[i], unsure[i], averaged[i])
+            for i in range(len(pixels))
+        ]
+
+    def _averaged(self, pixels):
+        return average(functools.partial(predict, self.model, doing=None), pixels, self.mirror)

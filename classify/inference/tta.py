@@ -1,19 +1,19 @@
-"""Test-time augmentation: a model's opinion of an image, averaged over mirrored and shifted views of it."""
+"""Test-time augmentation: a model's probabilities, averaged over mirrored and shifted views of an image."""
 
 import numpy as np
 
-SHIFT = 1
+SHIFT = 1  # in pixels
 
 
 def average(predict, images, mirror=True):
-    """Return class probabilities averaged over six views of each image; over three where it may not be mirrored.
+    """Return class probabilities averaged over six views of each image, or over three where none is mirrored.
 
     The views are the image and the image shifted by one pixel to each end of a diagonal, filled by reflection,
     and the mirror image of each. The unshifted views weigh twice as much (Jordan 2024, arXiv:2404.00498). The
     logits are averaged: the logarithms of probabilities differ from them by a constant that softmax cancels.
 
     Args:
-        predict: returns probabilities of shape (N, classes) of images like ``images``.
+        predict: a function that returns the probabilities, of shape (N, classes), of images like ``images``.
         images: array of shape (N, H, W, C).
         mirror: whether images of this data set may be mirrored.
     """

@@ -1,64 +1,86 @@
-"""What a finished run leaves: the saved model, its numbers on the test split, pictures and run.json."""
+"""What finishes a run: the model is saved, measured on the test split, drawn and told of."""
 
 import time
 
 from classify.command import note
-from classify.evaluation.metrics import measure
-from classify.inference import ood as outsiders
-from classify.inference.export import save_model
+from classify.environment import processor
+from classify.evaluation import metrics
+from classify.inference import ood
 from classify.inference.predictor import predict
-from classify.precision import processor
+from classify.inference.saving import save_model
 from classify.progress import duration
-from classify.reporting import plots
-from classify.reporting import terminal as report
+from classify.reporting import plots, terminal
+
+FILES = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
 
 
-def conclude(run, model, data, outcome, args, precision, started, held_out, name=None):
-    """Save ``model`` and measure it once on the test split; write and print everything that tells of the run.
+def conclude(run, model, data, state, settings, precision, started, name=None, validate=None):
+    """Save a trained model, measure it, draw its training and its mistakes, write run.json and print the results.
 
     Args:
         run: the open ``Run``.
         model: the float32 model to save.
         data: the ``Data`` it was trained on.
-        outcome: the ``Outcome`` of the training.
-        args: the options as they were used; ``args.recipe`` names the recipe.
+        state: the ``TrainingState`` at the end of the training.
+        settings: the ``TrainingSettings``.
         precision: the arithmetic of the training.
         started: ``time.perf_counter()`` at the run's start.
-        held_out: ``model``'s probabilities for the validation images, of shape (N, classes); N may be 0.
         name: what to call the model in print and pictures, if not by its recipe.
+        validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
     """
+    name = name or settings.recipe
     save_model(model, run.folder / "model.keras")
-    metrics = {"data": data.source.name, "split": "test"}
-    metrics |= measure(data.test.labels, predict(model, data.test.images, "measuring"), data.class_names)
-    run.save_json("metrics.json", metrics)
-    name = name or args.recipe
-    what = f"{name}, {data.source.title}"
-    run.save_figure("curves.png", plots.curves(outcome.history, outcome.epoch, f"{what}: training"))
-    n = f"{len(data.test):,}"
-    run.save_figure("confusion.png", plots.confusion(metrics, f"{what} test, {n} images"))
+    probabilities = validate() if validate else predict(model, data.validation.images, "measuring")
+    measured = measure(run, model, data)
+    draw(run, data, state, measured, name)
     seconds = time.perf_counter() - started
+    record(run, data, state, settings, precision, probabilities, seconds)
+    tell(run, data, state, measured, name, seconds)
+
+
+def measure(run, model, data):
+    """Read the test split, once, and write metrics.json; return its content."""
+    probabilities = predict(model, data.test.images, "measuring")
+    measured = {"data": data.source.name, "split": "test"}
+    measured |= metrics.measure(data.test.labels, probabilities, data.class_names)
+    run.save_json("metrics.json", measured)
+    return measured
+
+
+def draw(run, data, state, measured, name):
+    """Write curves.png and confusion.png."""
+    what = f"{name}, {data.source.title}"
+    run.save_figure("curves.png", plots.curves(state.history, state.best_epoch, f"{what}: training"))
+    run.save_figure("confusion.png", plots.confusion(measured, f"{what} test, {len(data.test):,} images"))
+
+
+def record(run, data, state, settings, precision, validation_probabilities, seconds):
+    """Write run.json, which marks the run as finished."""
     run.finish(
-        "interrupted" if outcome.interrupted else "finished",
-        recipe=args.recipe,
-        options={option: value for option, value in vars(args).items() if option not in ("out", "overwrite")}
-        | {"data": data.source.option},
+        "interrupted" if state.interrupted else "finished",
+        recipe=settings.recipe,
+        options=settings.options() | {"data": data.source.option},
         data=data.source.name,
+        mirror=data.source.mirror,
         class_names=list(data.class_names),
-        unsure=outsiders.threshold(held_out) if len(held_out) else None,
+        unsure=ood.threshold(validation_probabilities) if len(validation_probabilities) else None,
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
-        seed=args.seed,
+        seed=settings.seed,
         processor=processor(),
         precision=precision,
         seconds=round(seconds, 1),
     )
 
-    kept = outcome.history[outcome.epoch - 1]
-    if outcome.interrupted:
-        note(f"\ninterrupted after epoch {len(outcome.history)}")
+
+def tell(run, data, state, measured, name, seconds):
+    """Print the results, and on standard error which epoch was kept, where the files are and what to type next."""
+    if state.interrupted:
+        note(f"\ninterrupted after epoch {len(state.history)}")
     if len(data.validation):
-        note(f"\nbest epoch {outcome.epoch}, validation accuracy {kept['val_accuracy']:.4f}")
-    report.show(f"\n{name}", f"{data.source.title} test, {n} images", report.headline(metrics), "")
-    report.show(report.per_class([metrics]))
-    files = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
-    note(f"\n{run.folder}   {duration(seconds)}\n  {files}")
+        accuracy = state.history[state.best_epoch - 1]["val_accuracy"]
+        note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}")
+    images = f"{data.source.title} test, {len(data.test):,} images"
+    terminal.show(f"\n{name}", images, terminal.headline(measured), "")
+    terminal.show(terminal.per_class([measured]))
+    note(f"\n{run.folder}   {duration(seconds)}\n  {FILES}")
     note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")

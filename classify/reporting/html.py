@@ -1,4 +1,4 @@
-"""A comparison as a page for a browser: one HTML file that needs nothing else."""
+"""report.html: a comparison as one file for a browser, which needs nothing else."""
 
 import base64
 import dataclasses
@@ -11,10 +11,8 @@ import numpy as np
 from PIL import Image
 
 from classify.evaluation.metrics import wilson_interval
-from classify.reporting import plots
-from classify.reporting import sentences as captions
-from classify.reporting import terminal as report
-from classify.runs.folder import score
+from classify.reporting import plots, sentences
+from classify.runs.history import score
 
 MISTAKES = 12  # images shown a model
 DISAGREEMENTS = 24
@@ -23,9 +21,9 @@ SIDE_BY_SIDE = 12  # a matrix of more classes takes the page's width
 THUMBNAIL = 96  # pixels
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Picture:
-    """A chart as SVG data URIs for a light and a dark page, what it is (for those who do not see it), what it shows."""
+    """A chart for the page: SVG data URIs for a light and a dark page, its name for screen readers, its caption."""
 
     light: str
     dark: str
@@ -33,43 +31,43 @@ class Picture:
     caption: str
 
 
-def render(source, split_name, split, rows, comparisons, models):
-    """Return the page, HTML without a reference to any other file, that tells how models did on a split.
+def render(split, measurements, comparisons):
+    """Return the page, HTML that refers to no other file.
 
     Args:
-        source: the ``Source`` of the data.
-        split_name: 'test', 'validation' or 'train'.
-        split: the ``Split`` that was measured on.
-        rows: what ``evaluate.py`` says of each model.
-        comparisons: ``compare`` results with both models' names.
-        models: a ``SavedModel`` and its probabilities, of shape (N, classes), for each row.
+        split: the ``NamedSplit`` that was measured on.
+        measurements: a ``Measurement`` a model, at least one.
+        comparisons: what ``measuring.compare`` returns.
     """
-    names = [row["name"] for row in rows]
-    probabilities = [values for _, values in models]
+    rows = [measurement.row for measurement in measurements]
+    saved = [measurement.saved for measurement in measurements]
+    source = split.source
+    if comparisons:
+        verdicts = [sentences.verdict(comparison) for comparison in comparisons]
+    else:
+        verdicts = [sentences.accuracy(rows[0])]
     return _template().render(
-        title=f"{source.title} {split_name}: {_listed(names)}",
+        title=f"{source.title} {split.name}: {_listed([row['name'] for row in rows])}",
         n=len(split),
         where=source.where,
         now=datetime.datetime.now(),
-        verdicts=[captions.unbroken(report.verdict(one)) for one in comparisons] or [captions.accuracy(rows[0])],
-        warnings=captions.warnings(split_name, source.name, [saved.data for saved, _ in models]),
+        verdicts=verdicts,
+        cautions=sentences.cautions(split.name, source.name, [model.data for model in saved]),
         wide=len(source.class_names) > SIDE_BY_SIDE,
         recalls=_recalls(rows),
-        disagreements=_disagreements(split, names, np.stack(probabilities), source.class_names),
+        disagreements=_disagreements(split, measurements, source.class_names),
         models=[
             {
                 "index": index,
                 "light": plots.colour(index),
                 "dark": plots.DARK[plots.colour(index)],
-                "row": row,
+                "row": measurement.row,
                 "curves": curves,
-                "confusion": _confusion(row),
-                "reliability": _reliability(row, index),
-                "mistakes": _mistakes(split, values, source.class_names),
+                "confusion": _confusion(measurement.row),
+                "reliability": _reliability(measurement.row, index),
+                "mistakes": _mistakes(split, measurement.probabilities, source.class_names),
             }
-            for index, (row, curves, values) in enumerate(
-                zip(rows, _curves([saved for saved, _ in models]), probabilities, strict=True)
-            )
+            for index, (measurement, curves) in enumerate(zip(measurements, _curves(saved), strict=True))
         ],
     )
 
@@ -82,7 +80,7 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = captions.percent
+    environment.filters["percent"] = sentences.percent
     return environment.get_template("report.html")
 
 
@@ -102,7 +100,7 @@ def _curves(models):
             kept = int(max(history, key=score)["epoch"])
             uris = plots.embed(plots.curves, history, kept, stacked=True, lowest=np.floor(10 * lowest) / 10)
             alt = f"Loss, accuracy and learning rate of {saved.name} over {len(history)} epochs"
-            picture = Picture(*uris, alt, captions.curves(history))
+            picture = Picture(*uris, alt, sentences.curves(history))
         pictures.append(picture)
     return pictures
 
@@ -110,23 +108,23 @@ def _curves(models):
 def _confusion(row):
     wide = len(row["class_names"]) > SIDE_BY_SIDE
     uris = plots.embed(plots.confusion, row, width=plots.PAGE_WIDTH * (2.1 if wide else 1))
-    return Picture(*uris, f"Confusion matrix of {row['name']}", captions.confusion(row))
+    return Picture(*uris, f"Confusion matrix of {row['name']}", sentences.confusion(row))
 
 
 def _recalls(rows):
-    """Return the ``Picture`` of recall a class, and the number of classes if only some of them are in it."""
-    classes = [name for name, scores in rows[0]["per_class"].items() if scores["support"]]
-    shown = _most_telling(rows, classes)
+    """Return the ``Picture`` of recall a class. Its caption says so if only some of the classes are in it."""
+    names = [name for name, scores in rows[0]["per_class"].items() if scores["support"]]
+    shown = _most_telling(rows, names)
     models = []
     for row in rows:
-        found = [row["per_class"][name] for name in shown]
-        bounds = [wilson_interval(round(one["recall"] * one["support"]), one["support"]) for one in found]
-        models.append((row["name"], [one["recall"] for one in found], *zip(*bounds, strict=True)))
+        classes = [row["per_class"][name] for name in shown]
+        bounds = [wilson_interval(round(scores["recall"] * scores["support"]), scores["support"]) for scores in classes]
+        models.append((row["name"], [scores["recall"] for scores in classes], *zip(*bounds, strict=True)))
     uris = plots.embed(plots.recalls, shown, models)
-    caption = captions.recalls(rows)
-    if len(shown) < len(classes):
+    caption = sentences.recalls(rows)
+    if len(shown) < len(names):
         which = "the models differ most on" if len(rows) > 1 else "it finds least"
-        caption += f" Shown are the {len(shown)} of {len(classes)} classes that {which}."
+        caption += f" Shown are the {len(shown)} of {len(names)} classes that {which}."
     return Picture(*uris, f"Recall of {_listed([row['name'] for row in rows])} in each class", caption)
 
 
@@ -141,7 +139,7 @@ def _most_telling(rows, classes):
 
 def _reliability(row, index):
     uris = plots.embed(plots.reliability, row["calibration"], index)
-    return Picture(*uris, f"Reliability diagram of {row['name']}", captions.reliability(row["calibration"]))
+    return Picture(*uris, f"Reliability diagram of {row['name']}", sentences.reliability(row["calibration"]))
 
 
 def _mistakes(split, probabilities, class_names):
@@ -151,38 +149,40 @@ def _mistakes(split, probabilities, class_names):
     shown = wrong[np.argsort(-sure[wrong], kind="stable")[:MISTAKES]]
     tiles = [
         {
-            "image": image_uri(split.images[i]),
+            "image": image_uri(pixels),
             "true": class_names[split.labels[i]],
             "predicted": class_names[predicted[i]],
             "sure": sure[i],
         }
-        for i in shown
+        for i, pixels in zip(shown, split.images[shown], strict=True)
     ]
-    return {"tiles": tiles, "caption": captions.mistakes(split.labels, probabilities, len(tiles))}
+    return {"tiles": tiles, "caption": sentences.mistakes(split.labels, probabilities, len(tiles))}
 
 
-def _disagreements(split, names, probabilities, class_names):
+def _disagreements(split, measurements, class_names):
     """Return the images that models answer differently, those first where the least sure of them is surest.
 
-    Nothing can be said of a single model: None.
+    None for a single model.
     """
-    if len(names) == 1:
+    if len(measurements) == 1:
         return None
+    names = [measurement.row["name"] for measurement in measurements]
+    probabilities = np.stack([measurement.probabilities for measurement in measurements])
     predicted, sure = probabilities.argmax(axis=2), probabilities.max(axis=2)
     differ = np.flatnonzero((predicted != predicted[0]).any(axis=0))
     shown = differ[np.argsort(-sure[:, differ].min(axis=0), kind="stable")[:DISAGREEMENTS]]
     tiles = [
         {
-            "image": image_uri(split.images[i]),
+            "image": image_uri(pixels),
             "true": class_names[split.labels[i]],
             "answers": [
                 {"predicted": class_names[answer], "sure": share, "right": answer == split.labels[i]}
                 for answer, share in zip(predicted[:, i], sure[:, i], strict=True)
             ],
         }
-        for i in shown
+        for i, pixels in zip(shown, split.images[shown], strict=True)
     ]
-    return {"tiles": tiles, "caption": captions.disagreements(split.labels, names, predicted)}
+    return {"tiles": tiles, "caption": sentences.disagreements(split.labels, names, predicted)}
 
 
 def image_uri(pixels):

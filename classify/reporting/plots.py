@@ -1,4 +1,4 @@
-"""Pictures from a run's numbers: figures for files, and the same as SVG for a light and a dark page."""
+"""Charts of a run's numbers: figures for files, and the same as SVG for a light and a dark page."""
 
 import base64
 import io
@@ -7,10 +7,8 @@ import warnings
 
 import matplotlib
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
-from PIL import Image
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from classify.evaluation.metrics import wilson_interval
 
@@ -53,7 +51,8 @@ def curves(history, kept_epoch, title=None, stacked=False, lowest=None):
         kept_epoch: the epoch whose weights were kept, from 1; it is marked.
         title: what was trained on what.
         stacked: one below the other, for a page, instead of side by side.
-        lowest: where the axis of accuracy begins, if it shall end at 1: so that several runs' can be compared.
+        lowest: the accuracy at which its axis begins, up to 1, so that several runs share one scale; None to fit
+            the axis to this run.
     """
     epochs = [row["epoch"] for row in history]
     size, grid = ((PAGE_WIDTH, 5.2), (3, 1)) if stacked else ((11, 3.6), (1, 3))
@@ -85,10 +84,15 @@ def curves(history, kept_epoch, title=None, stacked=False, lowest=None):
 
 
 def confusion(metrics, title=None, width=None):
-    """Return a figure of the confusion matrix in ``metrics``: the colour is the share of the true class, the number
-    is of images; without numbers beyond 20 classes, without names beyond 100.
+    """Return a figure of a confusion matrix.
 
-    ``width`` is in inches; by default it grows with the number of classes.
+    The colour of a cell is its share of the true class, the number in it counts images. More than 20 classes get no
+    numbers, more than 100 no names.
+
+    Args:
+        metrics: metrics.json's entries.
+        title: what was measured on what.
+        width: in inches; by default it grows with the number of classes.
     """
     counts, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -97,7 +101,7 @@ def confusion(metrics, title=None, width=None):
     figure = Figure(figsize=(width, width * (0.97 if numbers else 0.85)), layout="constrained", dpi=120)
     axes = figure.subplots()
     colours = np.broadcast_to(matplotlib.colors.to_rgba(SHARE), (*shares.shape, 4)).copy()
-    colours[..., 3] = np.sqrt(shares)  # the ground, light or dark, shows through; the root, to show few mistakes too
+    colours[..., 3] = np.sqrt(shares)  # the page shows through; the root, so that few mistakes are seen too
     axes.imshow(colours, interpolation="none")
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
     if len(names) <= 100:
@@ -119,65 +123,6 @@ def confusion(metrics, title=None, width=None):
         bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, scale), ax=axes, shrink=0.5, aspect=25, pad=0.02)
         bar.set_label("share of the true class")
         bar.ax.yaxis.set_major_formatter(_percent())
-    return figure
-
-
-def study(results, title):
-    """Return a figure of a study: accuracies a seed, learning curves, and accuracy by learning rate.
-
-    Args:
-        results: a dictionary a choice, best first: ``accuracies``, one a seed; ``curves``, accuracies by epoch, one
-            list a seed; ``rate``, the learning rate of these; ``rates``, accuracy by learning rate with one seed.
-        title: what was trained on what.
-    """
-    figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=120)
-    figure.suptitle(title)
-    seeds, curves, rates = figure.subplots(1, 3)
-    for i, (choice, result) in enumerate(results.items()):
-        style = {"color": colour(i), "label": choice}
-        seeds.plot(result["accuracies"], [i] * len(result["accuracies"]), "o", alpha=0.5, **style)
-        seeds.plot(np.mean(result["accuracies"]), i, "|", markersize=22, markeredgewidth=2, **style)
-        mean = np.mean(result["curves"], axis=0)
-        curves.plot(range(1, len(mean) + 1), mean, "o-", markersize=3, **style)
-        rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
-        rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)
-    seeds.set_yticks(range(len(results)), results)
-    seeds.margins(y=0.1)
-    seeds.invert_yaxis()
-    seeds.set_xlabel("validation accuracy: a dot a seed, their mean")
-    curves.set(xlabel="epoch", ylabel="validation accuracy, mean")
-    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
-    rates.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, one seed")
-    rates.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    rates.xaxis.set_major_formatter("{x:g}")
-    rates.xaxis.set_minor_locator(NullLocator())
-    rates.tick_params(axis="x", rotation=45)
-    for axis in (seeds.xaxis, curves.yaxis, rates.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    for axes in (seeds, curves, rates):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def explanation(picture, strengths, title):
-    """Return a figure of a picture beside itself under a map of what speaks for a class.
-
-    Args:
-        picture: RGB, uint8 of shape (rows, columns, 3).
-        strengths: of shape (rows, columns), fewer ones; 0 or larger. The largest is drawn brightest.
-        title: what the map is of.
-    """
-    rows, columns, _ = picture.shape
-    heat = Image.fromarray((strengths / max(strengths.max(), 1e-9)).astype("float32"))
-    heat = np.clip(heat.resize((columns, rows), Image.Resampling.BICUBIC), 0, 1)
-    opacity = 0.75 * heat[..., None]
-    overlay = picture / 255 * (1 - opacity) + colormaps["inferno"](heat)[..., :3] * opacity
-    figure = Figure(figsize=(8.2, 4 * rows / columns + 0.4), layout="constrained", dpi=120)
-    for axes, image in zip(figure.subplots(1, 2), (picture, overlay), strict=True):
-        axes.imshow(image)
-        axes.set_axis_off()
-    figure.suptitle(title)
     return figure
 
 
@@ -203,7 +148,7 @@ def recalls(names, models):
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(_percent())
-    axes.set_xlabel("found of the class's images (recall)")
+    axes.set_xlabel("recall: the share of the class's images that is found")
     _tidy(axes, "x")
     if len(models) > 1:
         figure.legend(frameon=False, loc="outside upper center", ncols=min(len(models), 3))
@@ -217,25 +162,24 @@ def reliability(calibration, index=0):
         calibration: what ``metrics.calibration`` returns.
         index: which of the models it is, for its colour.
     """
-    bins = [one for one in calibration["bins"] if one["count"]]
+    bins = [answers for answers in calibration["bins"] if answers["count"]]
+    keys = ("low", "high", "accuracy", "count")
+    lows, highs, accuracy, count = (np.array([answers[key] for answers in bins]) for key in keys)
+    bounds = np.array([wilson_interval(round(share * n), n) for share, n in zip(accuracy, count, strict=True)]).T
     figure = Figure(figsize=(PAGE_WIDTH, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    lows = np.array([one["low"] for one in bins])
-    widths = np.array([one["high"] for one in bins]) - lows
-    accuracy = np.array([one["accuracy"] for one in bins])
-    count = np.array([one["count"] for one in bins])
+    widths = highs - lows
     bars = {"align": "edge", "color": colour(index)}
     above.bar(lows, accuracy, 0.9 * widths, alpha=0.75, **bars)
-    bounds = np.array([wilson_interval(round(one["accuracy"] * one["count"]), one["count"]) for one in bins]).T
     whiskers = np.maximum([accuracy - bounds[0], bounds[1] - accuracy], 0)
     above.errorbar(lows + 0.45 * widths, accuracy, yerr=whiskers, fmt="none", ecolor=INK, elinewidth=0.7)
-    above.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color=INK, label="as sure as right")
+    above.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color=INK, label="calibrated")
     above.legend(frameon=False, loc="upper left")
-    above.set_ylabel("of these, right")
+    above.set_ylabel("accuracy")
     above.set_ylim(0, 1.02)
     below.bar(lows, count / count.sum(), 0.9 * widths, **bars)
     below.set_ylabel("of all answers")
-    below.set_xlabel("how sure the model is of its answer")
+    below.set_xlabel("confidence")
     below.set_xlim(0, 1)
     for axis in (above.yaxis, below.yaxis, below.xaxis):
         axis.set_major_formatter(_percent())

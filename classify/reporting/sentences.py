@@ -1,23 +1,18 @@
-"""What there is to see in a picture, as sentences computed from its numbers."""
+"""Numbers as sentences: each text is made here once, without line breaks, for the terminal and for report.html."""
 
 import numpy as np
 
-from classify.runs.folder import score
+from classify.runs.history import score
 
 
 def percent(share):
-    """Return a share as '90.7 %', which no line breaks."""
+    """Return a share as '90.7 %', with a space at which no line breaks."""
     return f"{100 * share:.1f}\u00a0%"
 
 
 def points(difference):
     """Return a difference of shares as '3.1 points', without its sign."""
     return f"{100 * abs(difference):.1f} points"
-
-
-def unbroken(text):
-    """Return text as one line that is broken nowhere between a number and its per cent sign."""
-    return " ".join(text.split()).replace(" %", "\u00a0%")
 
 
 def accuracy(row):
@@ -29,36 +24,80 @@ def accuracy(row):
     )
 
 
-def warnings(split, data, trained_on):
-    """Return what must be known lest the figures be taken for more than they are, as sentences.
+def verdict(comparison):
+    """Return which of two models is better, whether that may be chance, and where they differ.
+
+    ``comparison`` is what ``metrics.compare`` returns, with both names in ``models``.
+    """
+    first, second = comparison["models"]
+    low, high = (100 * bound for bound in comparison["interval"])
+    interval = f"95\u00a0% interval {low:.1f} to {high:.1f}"
+    if comparison["difference"]:
+        p = f"p = {comparison['p']:.3f}" if comparison["p"] >= 0.001 else "p < 0.001"
+        chance = "is not chance" if comparison["p"] < 0.05 else "may be chance"
+        better = f"{points(comparison['difference'])} more accurate than {second}"
+        text = f"{first} is {better} ({interval}); the difference {chance} (McNemar {p}).{_gains(comparison)}"
+    else:
+        text = f"{first} and {second} are equally accurate ({interval} points)."
+    if not comparison["disagreements"]:
+        return f"{text} They give the same answer to every image."
+    return (
+        f"{text} They disagree on {comparison['disagreements']:,} images: {first} is right on"
+        f" {comparison['only_first_right']:,}, {second} on {comparison['only_second_right']:,},"
+        f" neither on {comparison['disagreements_both_wrong']:,}."
+    )
+
+
+def _gains(comparison):
+    """Return at most two classes for each model on which it is better, with a space in front; '' if there is none."""
+    gains = sorted(comparison["recall"].items(), key=lambda gain: -gain[1])
+    better = [f"{name} ({100 * gain:+.1f})" for name, gain in gains if gain > 0][:2]
+    worse = [f"{name} ({100 * gain:+.1f})" for name, gain in gains[::-1] if gain < 0][:2]
+    if not better:
+        return ""
+    text = f" It gains most on {' and '.join(better)}"
+    return f"{text}; {comparison['models'][1]} is better on {' and '.join(worse)}." if worse else f"{text}."
+
+
+def calibrated(row):
+    """Return what ``calibration.calibrate`` did to a model: ``row["calibrated"]``."""
+    temperature = row["calibrated"]["temperature"]
+    if temperature == 1:
+        return f"{row['name']}: temperature 1.000; no other gives a lower loss."
+    return (
+        f"{row['name']}: temperature {temperature:.3f}, now built into its model.keras."
+        " metrics.json has the new loss; the accuracy and every predicted class stay the same."
+    )
+
+
+def cautions(split, data, trained_on):
+    """Return how the images measured on limit what the figures say, one sentence each.
 
     Args:
         split: the split's name.
         data: the name of the data measured on.
         trained_on: the name of each model's own data, None where it is not known.
     """
-    said = []
+    sentences = []
     if split == "validation":
-        said.append("On these images each training chose its best epoch, so the figures flatter a little.")
+        sentences.append("Each training chose its best epoch on these images, so the figures flatter a little.")
     if split == "train":
-        said.append("The models were trained on these images: the figures say how well they remember them, no more.")
+        sentences.append("The models were trained on these images: the figures only show what they remember.")
     if others := sorted({other for other in trained_on if other not in (None, data)}):
-        said.append(f"This is other data than was trained on, which was {' or '.join(others)}.")
-    return said
+        sentences.append(f"The models were trained on other data: {' or '.join(others)}.")
+    return sentences
 
 
 def curves(history):
     """Return what a run's training shows: the epoch that was kept, how good it was, and the way there."""
     kept, middle = max(history, key=score), history[len(history) // 2 - 1]
-    text = f"Epoch {kept['epoch']:.0f} of {len(history)} was kept"
+    training = f"{percent(kept['accuracy'])} of the training images"
     if "val_accuracy" not in kept:
-        return f"{text}, the last, as none was validated: {percent(kept['accuracy'])} of the training images right."
-    text += f": {percent(kept['val_accuracy'])} of the validation images right"
-    text += f", {percent(kept['accuracy'])} of the training images."
+        return f"The last of {len(history)} epochs was kept, without validation: {training} right."
+    text = f"Epoch {kept['epoch']:.0f} of {len(history)} was kept:"
+    text += f" {percent(kept['val_accuracy'])} of the validation images right, {training}."
     if len(history) > 3:
-        text += (
-            f" After epoch {middle['epoch']:.0f}, half-way, validation accuracy was {percent(middle['val_accuracy'])}."
-        )
+        text += f" Half-way, after epoch {middle['epoch']:.0f}, it was {percent(middle['val_accuracy'])} in validation."
     return text
 
 
@@ -74,12 +113,12 @@ def confusion(metrics, most=3):
         if counts[true, other]
     ]
     if not pairs:
-        return f"All {of_class.sum():,} images are on the diagonal: there is no mistake."
+        return f"No mistake in {of_class.sum():,} images: all are on the diagonal."
     return f"Most often mistaken: {'; '.join(pairs)}. All mistakes: {counts.sum():,} of {of_class.sum():,}."
 
 
 def recalls(rows):
-    """Return where the models are best and poorest at finding a class's images, and where they differ most.
+    """Return in which class the models find most and fewest of the images, and where they differ most.
 
     Args:
         rows: metrics.json's dictionaries with a ``name`` each.
@@ -87,36 +126,44 @@ def recalls(rows):
     names = [name for name, scores in rows[0]["per_class"].items() if scores["support"]]
     shares = np.array([[row["per_class"][name]["recall"] for name in names] for row in rows])
     means = shares.mean(axis=0)
-    best, poorest = (f"{names[i]}, {percent(means[i])}" for i in (means.argmax(), means.argmin()))
+    easiest, hardest = (f"{names[i]}, {percent(means[i])}" for i in (means.argmax(), means.argmin()))
     if len(rows) == 1:
-        return f"Best at {best}; poorest at {poorest}."
-    text = f"Easiest is {best} in the mean of the models; hardest {poorest}."
+        return f"Easiest class: {easiest}. Hardest: {hardest}."
+    text = f"Easiest class, mean of the models: {easiest}. Hardest: {hardest}."
     widest = np.ptp(shares, axis=0).argmax()
     first, last = shares[:, widest].argmax(), shares[:, widest].argmin()
     if first == last:
         return f"{text} All models find equally many of each class."
     name, n = names[widest], rows[0]["per_class"][names[widest]]["support"]
     high, low = (percent(shares[i, widest]) for i in (first, last))
-    text += f" The widest gap is at {name}: of its {n:,} images {rows[first]['name']} finds {high}"
-    return f"{text}, {rows[last]['name']} {low}."
+    return (
+        f"{text} The models differ most on {name}: of its {n:,} images {rows[first]['name']} finds {high},"
+        f" {rows[last]['name']} {low}."
+    )
 
 
 def reliability(calibration):
-    """Return whether a model is surer than right or less sure, by how much, and what most of its answers are worth."""
-    bins = [one for one in calibration["bins"] if one["count"]]
-    n = sum(one["count"] for one in bins)
-    sure, right = (sum(one[key] * one["count"] for one in bins) / n for key in ("confidence", "accuracy"))
-    gap = sure - right
-    text = f"{percent(sure)} sure in the mean and right in {percent(right)}: "
+    """Return a model's mean confidence beside its accuracy, and the same of the bin that holds most answers.
+
+    Args:
+        calibration: what ``metrics.calibration`` returns.
+    """
+    bins = [answers for answers in calibration["bins"] if answers["count"]]
+    n = sum(answers["count"] for answers in bins)
+    confidence, right = (
+        sum(answers[key] * answers["count"] for answers in bins) / n for key in ("confidence", "accuracy")
+    )
+    gap = confidence - right
     if abs(gap) < 0.005:
-        text += "as sure as right, over all."
+        judgement = "they agree"
     else:
-        text += f"{points(gap)} {'surer than right' if gap > 0 else 'less sure than right'}."
-    text += f" Expected calibration error {points(calibration['ece'])}."
-    fullest = max(bins, key=lambda one: one["count"])
+        judgement = f"{'overconfident' if gap > 0 else 'underconfident'} by {points(gap)}"
+    fullest = max(bins, key=lambda answers: answers["count"])
     return (
-        f"{text} The largest group of answers, {fullest['count']:,}, is {100 * fullest['low']:.0f} to"
-        f" {100 * fullest['high']:.0f}\u00a0% sure, and {percent(fullest['accuracy'])} of it is right."
+        f"Mean confidence {percent(confidence)}, accuracy {percent(right)}: {judgement}."
+        f" Expected calibration error: {points(calibration['ece'])}."
+        f" The largest group, {fullest['count']:,} answers, has {100 * fullest['low']:.0f} to"
+        f" {100 * fullest['high']:.0f}\u00a0% confidence; {percent(fullest['accuracy'])} of it is right."
     )
 
 
@@ -126,10 +173,10 @@ def mistakes(labels, probabilities, shown, sure=0.9):
     total, certain = int(wrong.sum()), int((wrong & (probabilities.max(axis=1) > sure)).sum())
     if not total:
         return f"No mistake in {len(labels):,} images."
-    which = f"here are the {shown} it is surest of" if shown < total else "here all of them, the surest first"
+    which = f"Here are the {shown} it is surest of" if shown < total else "Here are all of them, the surest first"
     return (
         f"{total:,} mistakes in {len(labels):,} images, {f'{certain:,}' if certain else 'none'} of them with more than"
-        f" {100 * sure:.0f}\u00a0% confidence; {which}."
+        f" {100 * sure:.0f}\u00a0% confidence. {which}."
     )
 
 

@@ -1,15 +1,15 @@
 """Metrics as text for a terminal."""
 
-import itertools
+import textwrap
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from classify.reporting import sentences
+
 MODELS_A_TABLE = 3
-WIDTH = 80  # columns of a terminal
-BAR = 24  # columns of a probability of 1, at most
 CALIBRATION = {"loss (NLL)": "nll", "ECE": "ece", "Brier": "brier"}
 
 
@@ -59,8 +59,8 @@ def comparison(rows):
     return table
 
 
-def views(rows):
-    """Return a table of one row a model: accuracy, plain and averaged over views, each with its 95 % interval.
+def tta(rows):
+    """Return a table of one row a model: accuracy without and with test-time augmentation, with 95 % intervals.
 
     ``rows`` are dictionaries of metrics.json's keys, ``name`` and ``tta``.
     """
@@ -69,10 +69,10 @@ def views(rows):
     for heading in ("accuracy", "with test-time augmentation"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        cells = (
-            "{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"])
+        table.add_row(
+            row["name"],
+            *("{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"])),
         )
-        table.add_row(row["name"], *cells)
     return table
 
 
@@ -98,19 +98,15 @@ def confidence_and_cost(rows):
 
 
 def calibrated(row):
-    """Return what ``calibration.calibrate`` did to a model, ``row["calibrated"]``, as a sentence and a table."""
-    found = row["calibrated"]
+    """Return a table of a model's scores on the validation images before and after ``calibration.calibrate``."""
+    calibrated = row["calibrated"]
     table = _table(gap=2)
-    table.add_column(f"{found['n']:,} validation images")
+    table.add_column(f"{calibrated['n']:,} validation images")
     for heading in CALIBRATION:
         table.add_column(heading, justify="right")
     for when in ("before", "after"):
-        table.add_row(when, *_calibration(found[when]))
-    said = f"{row['name']}: temperature {found['temperature']:.3f}"
-    if found["temperature"] == 1:
-        return f"{said}; no other gives a lower loss\n", table
-    changed = "metrics.json has the new loss; accuracy and every predicted class stay"
-    return f"{said}, now built into its model.keras\n({changed})\n", table
+        table.add_row(when, *_calibration(calibrated[when]))
+    return table
 
 
 def _calibration(scores):
@@ -125,128 +121,45 @@ def robustness(models):
             ``MODELS_A_TABLE`` fit into 80 columns.
     """
     table = _table(gap=2)
-    found = [model["robustness"] for model in models]
-    table.add_column(f"accuracy,\n{found[0]['n']:,} images")
+    results = [model["robustness"] for model in models]
+    table.add_column(f"accuracy,\n{results[0]['n']:,} images")
     for model in models:
         table.add_column(f"{model['name']}\n mean  sev. 5", justify="right", overflow="fold")
-    table.add_row("unchanged", *(f"{each['clean']:.3f}       –" for each in found))
-    for name in found[0]["corruptions"]:
-        cells = (each["corruptions"][name] for each in found)
+    table.add_row("unchanged", *(f"{result['clean']:.3f}       –" for result in results))
+    for name in results[0]["corruptions"]:
+        cells = (result["corruptions"][name] for result in results)
         table.add_row(name, *(f"{cell['mean']:.3f}   {cell['accuracies'][-1]:.3f}" for cell in cells))
     table.add_section()
-    strongest = [np.mean([cell["accuracies"][-1] for cell in each["corruptions"].values()]) for each in found]
-    table.add_row("mean", *(f"{each['mean']:.3f}   {last:.3f}" for each, last in zip(found, strongest, strict=True)))
-    table.add_row("95 % interval", *("{:.3f} to {:.3f}".format(*each["interval"]) for each in found))
+    strongest = [np.mean([cell["accuracies"][-1] for cell in result["corruptions"].values()]) for result in results]
+    means = zip(results, strongest, strict=True)
+    table.add_row("mean", *(f"{result['mean']:.3f}   {last:.3f}" for result, last in means))
+    table.add_row("95 % interval", *("{:.3f} to {:.3f}".format(*result["interval"]) for result in results))
     return table
 
 
-def verdict(comparison):
-    """Return a ``compare`` result, with both models' names, as plain sentences."""
-    first, second = comparison["models"]
-    points, (low, high) = 100 * comparison["difference"], (100 * bound for bound in comparison["interval"])
-    disagree = (
-        f"They disagree on {comparison['disagreements']:,} images:\n{first} is right on"
-        f" {comparison['only_first_right']:,}, {second} on {comparison['only_second_right']:,},"
-        f" neither on {comparison['disagreements_both_wrong']:,}."
-    )
-    if not comparison["disagreements"]:
-        disagree = "They give the same answer to every image."
-    if not points:
-        equal = f"{first} and {second} are equally accurate\n(95 % interval {low:.1f} to {high:.1f} points)."
-        return f"{equal}\n{disagree}"
-    sure = "is not chance" if comparison["p"] < 0.05 else "may be chance"
-    p = f"p = {comparison['p']:.3f}" if comparison["p"] >= 0.001 else "p < 0.001"
-    text = (
-        f"{first} is {points:.1f} points more accurate than {second}\n"
-        f"(95 % interval {low:.1f} to {high:.1f}); the difference {sure} (McNemar {p})."
-    )
-    gains = sorted(comparison["recall"].items(), key=lambda gain: -gain[1])
-    better = [f"{name} ({100 * gain:+.1f})" for name, gain in gains if gain > 0][:2]
-    worse = [f"{name} ({100 * gain:+.1f})" for name, gain in gains[::-1] if gain < 0][:2]
-    text += f"\nIt gains most on {' and '.join(better)}" if better else ""
-    text += f";\n{second} is better on {' and '.join(worse)}." if worse else "." if better else ""
-    return f"{text}\n{disagree}"
+def show_evaluation(rows, comparisons, title):
+    """Print what calibration did, the tables of all models, what each difference is worth, the classes.
 
-
-def prediction(name, probabilities, class_names, top, width, averaged=None):
-    """Return an image's ``top`` classes as lines of a bar chart, and what is left to the others.
-
-    ``name`` takes ``width`` columns beside the chart or, where that is more than 28, a line of its own.
-    ``averaged`` are the probabilities with test-time augmentation, which stand in a column behind the bars.
+    Args:
+        rows: a dictionary a model, as evaluate.py's JSON has it.
+        comparisons: its comparisons.
+        title: the data set's.
     """
-    if width > 28:
-        lines = _chart(probabilities, class_names, top, WIDTH - 2, averaged)
-        return "\n".join([name, *(f"  {line}" for line in lines)])
-    lines = _chart(probabilities, class_names, top, WIDTH - width - 2, averaged)
-    return "\n".join(f"{name if i == 0 else '':{width}}  {line}" for i, line in enumerate(lines))
-
-
-def side_by_side(name, answers, class_names, models, top, unsure, averaged=None):
-    """Return an image's name and below it the charts of several models, each under its model's name.
-
-    ``answers``, ``class_names``, ``models``, the names, ``unsure``, whether each is, and ``averaged``, as
-    ``prediction`` takes it, hold an entry a model; a fourth one begins a new row, with ``averaged`` a third one.
-    """
-    lines = [name]
-    a_row = min(len(models), MODELS_A_TABLE if averaged is None else MODELS_A_TABLE - 1)
-    columns = WIDTH // a_row - 2
-    charts = []
-    entries = zip(models, answers, class_names, unsure, averaged or [None] * len(models), strict=True)
-    for model, probabilities, classes, doubt, with_tta in entries:
-        chart = [_cut(model, columns), *_chart(probabilities, classes, top, columns, with_tta)]
-        charts.append([*chart, "not sure: perhaps none"] if doubt else chart)
-    for first in range(0, len(charts), a_row):
-        for cells in itertools.zip_longest(*charts[first : first + a_row], fillvalue=""):
-            lines.append("".join(f"  {cell:{columns}}" for cell in cells).rstrip())
-    return "\n".join(lines)
-
-
-def _chart(probabilities, class_names, top, columns, averaged=None):
-    """Return lines of a label, a percentage and a bar, the most probable class first; ``averaged`` adds another."""
-    order = np.argsort(probabilities)[::-1]
-    labels = [class_names[i] for i in order[:top]]
-    if top < len(order):
-        labels.append(f"{len(order) - top} others")
-
-    def shares(of):
-        return [*of[order[:top]], of[order[top:]].sum()][: len(labels)]
-
-    behind = [""] * len(labels) if averaged is None else [f"  TTA {100 * p:5.1f} %" for p in shares(averaged)]
-    columns -= len(behind[0])
-    longest = min(max(len(label) for label in labels), columns - 14)  # three are left for the bar
-    bar = min(BAR, columns - longest - 11)
-    return [
-        f"{_cut(label, longest):{longest}}  {100 * p:5.1f} %  {_bar(p, bar):{bar}}{more}".rstrip()
-        for label, p, more in zip(labels, shares(probabilities), behind, strict=True)
-    ]
-
-
-def unsure(name, probabilities, class_names, width, averaged=None):
-    """Return the line of an image of which a model is unsure; two where ``name`` leaves too little room for it.
-
-    ``averaged``, the probabilities with test-time augmentation, get a line of their own.
-    """
-    text = f"not sure: perhaps none of the {len(class_names)} classes ({_best_guess(probabilities, class_names)})"
-    beside = width + 2 + len(text) <= WIDTH
-    lines = [f"{name:{width}}  {text}"] if beside else [name, f"  {text}"]
-    if averaged is not None:
-        lines.append(f"{'':{width if beside else 0}}  TTA: {_best_guess(averaged, class_names)}")
-    return "\n".join(lines)
-
-
-def _best_guess(probabilities, class_names):
-    best = np.argmax(probabilities)
-    return f"best guess {class_names[best]}, {100 * probabilities[best]:.1f} %"
-
-
-def _cut(text, columns):
-    return text if len(text) <= columns else text[: columns - 1] + "…"
-
-
-def _bar(share, columns):
-    """A bar of eighths of a character."""
-    eighths = round(float(share) * columns * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    for row in rows:
+        if "calibrated" in row:
+            show_text(sentences.calibrated(row))
+            show("", calibrated(row), "")
+    show(f"{title} {rows[0]['split']}, {rows[0]['n']:,} images; below each figure its 95 % interval\n")
+    show(comparison(rows), "")
+    if "tta" in rows[0]:
+        show(tta(rows), "")
+    show(confidence_and_cost(rows), "")
+    for pair in comparisons:
+        show_text(sentences.verdict(pair))
+        show("")
+    for table in (per_class, robustness) if "robustness" in rows[0] else (per_class,):
+        for first in range(0, len(rows), MODELS_A_TABLE):
+            show(table(rows[first : first + MODELS_A_TABLE]), "")
 
 
 def show(*parts):
@@ -256,6 +169,11 @@ def show(*parts):
         for part in parts:
             console.print(part, markup=False)
     print(text.get(), end="")  # rich would end the program itself where the reader of a pipe has gone
+
+
+def show_text(text):
+    """Print sentences to standard output, in lines as wide as the terminal; none begins with a per cent sign."""
+    print(textwrap.fill(text, Console().width, break_on_hyphens=False).replace("\u00a0", " "))
 
 
 def _table(gap):

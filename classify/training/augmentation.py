@@ -10,8 +10,7 @@ def augment(images, rng, mirrored=None, shift=2):
         images: uint8 array of shape (N, H, W, C).
         rng: a ``numpy.random.Generator``; the same state gives the same result.
         mirrored: which images to mirror, bool of shape (N,); none if left out.
-        shift: the largest shift in pixels, up and down and sideways; what moves in is the image reflected
-            at its border.
+        shift: the largest shift in pixels, up and down and sideways. The image reflected at its border moves in.
     """
     n, height, width, channels = images.shape
     if mirrored is not None:

@@ -5,13 +5,8 @@ import math
 import keras
 from keras import ops
 
-MOMENTUM = 0.6
-STEPS = 3
-COEFFICIENTS = 3.4445, -4.7750, 2.0315
-# All but the kernels of convolutions learn by SGD: its learning rates as multiples of Muon's by a variable's name, and
-# the share of a value that a step at learning rate 1 takes away.
-SGD_RATES = {"beta": 310, "kernel": 0.06, "bias": 0.06}
-DECAY = 0.006
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of the Newton-Schulz iteration, Jordan's
+RATES = {"beta": 310, "kernel": 0.06, "bias": 0.06, "gamma": 0}
 
 
 class Muon(keras.optimizers.SGD):
@@ -20,48 +15,83 @@ class Muon(keras.optimizers.SGD):
     A gradient pulls hardest along a few directions that many images share, and the rare ones starve. Muon takes the
     gradient with Nesterov momentum as a matrix of (inputs, filters) and sets all its singular values to about one.
     Each kernel also keeps the norm that one unit vector a filter has, since the batch normalization after it cancels
-    its size: so ``learning_rate`` is the share of the kernel that a step turns. The shifts of a batch normalization
-    learn fast, and its scales stay. ``momentum`` is that of SGD.
+    its size: so ``learning_rate`` is the share of the kernel that a step turns.
+
+    ``keras.optimizers.Muon`` does not serve here: it turns matrices alone, so the kernels of convolutions, which have
+    four axes, would all learn by AdamW; it lets kernels grow; and its one rate for all other variables is far too small
+    for the shifts of batch normalization, which must learn fast in a run of few steps.
+
+    Args:
+        learning_rate: the share of a kernel that a step turns, or a schedule of it.
+        momentum: of the variables that learn by SGD.
+        kernel_momentum: of the kernels of convolutions.
+        steps: of the Newton-Schulz iteration.
+        rates: the learning rate of each other variable by its name, in multiples of ``learning_rate``. A variable with
+            the rate 0 stays as it is.
+        decay: the weight decay of those that learn by SGD: how much of its value is added to a variable's gradient.
 
     After Jordan et al. 2024, https://kellerjordan.github.io/posts/muon, with the constants of airbench94_muon, here for
     the mean loss of 500 images instead of the summed loss of 2,000.
+
+    Raises:
+        ValueError: a variable is neither the kernel of a convolution nor named in ``rates``.
     """
 
-    def __init__(self, learning_rate=0.17, momentum=0.85, **settings):
+    def __init__(
+        self, learning_rate=0.17, momentum=0.85, kernel_momentum=0.6, steps=3, rates=None, decay=0.006, **settings
+    ):
         super().__init__(learning_rate, momentum, **settings)
+        self.kernel_momentum = kernel_momentum
+        self.steps = steps
+        self.rates = RATES if rates is None else rates
+        self.decay = decay
 
     def build(self, variables):
         super().build(variables)
-        self.names = [variable.name for variable in variables]
+        self.variable_rates = [None if _is_convolution(variable) else self._rate(variable) for variable in variables]
+
+    def _rate(self, variable):
+        if variable.name not in self.rates:
+            raise ValueError(f"Muon has no learning rate for {variable.path}; rates names {', '.join(self.rates)}")
+        return self.rates[variable.name]
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum, value = self.momentums[index], ops.convert_to_tensor(variable)
-        gradient, rate = ops.cast(gradient, value.dtype), ops.cast(learning_rate, value.dtype)
-        if len(value.shape) == 4:
-            self.assign(momentum, MOMENTUM * momentum + gradient)
-            direction = ops.reshape(gradient + MOMENTUM * momentum, (-1, value.shape[-1]))
-            step = ops.reshape(orthogonalize(direction), value.shape)
+        gradient, step_size = ops.cast(gradient, value.dtype), ops.cast(learning_rate, value.dtype)
+        rate = self.variable_rates[index]
+        if rate is None:
+            self.assign(momentum, self.kernel_momentum * momentum + gradient)
+            direction = ops.reshape(gradient + self.kernel_momentum * momentum, (-1, value.shape[-1]))
+            step = ops.reshape(orthogonalize(direction, self.steps), value.shape)
             norm = math.sqrt(value.shape[-1])
-            self.assign(variable, value * (norm / ops.sqrt(ops.sum(ops.square(value)))) - rate * step)
-        elif self.names[index] in SGD_RATES:
-            gradient = SGD_RATES[self.names[index]] * gradient + DECAY * value
+            self.assign(variable, value * (norm / ops.sqrt(ops.sum(ops.square(value)))) - step_size * step)
+        elif rate:
+            gradient = rate * gradient + self.decay * value
             self.assign(momentum, self.momentum * momentum + gradient)
-            self.assign(variable, value - rate * (gradient + self.momentum * momentum))
+            self.assign(variable, value - step_size * (gradient + self.momentum * momentum))
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in ("kernel_momentum", "steps", "rates", "decay")}
+        return super().get_config() | own
 
 
-def orthogonalize(matrix):
+def orthogonalize(matrix, steps=3):
     """Return a matrix with the singular vectors of this one, its singular values between about 0.5 and 1.5.
 
     A Newton-Schulz iteration of fifth order, whose coefficients are chosen to raise small singular values fast
-    rather than to converge; in bfloat16, which is precise enough for a direction.
+    rather than to converge. It computes in bfloat16, which is precise enough for a direction.
     """
     rows, columns = matrix.shape
     a, b, c = COEFFICIENTS
     result = ops.cast(matrix / (ops.sqrt(ops.sum(ops.square(matrix))) + 1e-7), "bfloat16")
     result = result if rows >= columns else ops.transpose(result)  # the smaller square is the cheaper one
-    for _ in range(STEPS):
+    for _ in range(steps):
         square = ops.matmul(ops.transpose(result), result)
         result = a * result + ops.matmul(result, b * square + c * ops.matmul(square, square))
     result = result if rows >= columns else ops.transpose(result)
     return ops.cast(result, matrix.dtype)
+
+
+def _is_convolution(variable):
+    return variable.name == "kernel" and len(variable.shape) == 4

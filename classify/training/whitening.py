@@ -11,18 +11,20 @@ def whiten(model, images):
 
     Neighbouring pixels are nearly equal, so a network that starts from noise first spends steps on telling
     differences from brightness. The filters are the principal components of patches, divided by their standard
-    deviations, and their negatives, as an activation that cuts off below zero would lose half of each
+    deviations. Each has its negative beside it, as an activation that cuts off below zero would lose half of it
     (Jordan 2024, arXiv:2404.00498, section 3.2; after Page 2019, "How to train your ResNet 8").
 
     Args:
-        model: its first layer is a ``Rescaling``, and ``whitening`` comes right after it: a ``Conv2D`` with twice as
-            many filters as its patches have numbers.
-        images: training images, of shape (N, H, W, C).
+        model: a network with a layer ``rescaling`` and right after it ``whitening``, a ``Conv2D`` with twice as
+            many filters as its patches have numbers. A network without ``whitening`` is left as it is.
+        images: training images, as ``Split`` holds them.
     """
-    rescaling, layer = model.layers[0], model.get_layer("whitening")
-    images = images[:IMAGES].astype("float32") * rescaling.scale + rescaling.offset
+    if not any(layer.name == "whitening" for layer in model.layers):
+        return
+    rescaling, layer = model.get_layer("rescaling"), model.get_layer("whitening")
+    pixels = images[np.arange(min(len(images), IMAGES))].astype("float32") * rescaling.scale + rescaling.offset
     height, width, channels, filters = layer.kernel.shape
-    windows = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (height, width), axis=(1, 2))
     patches = np.moveaxis(windows, 3, 5).reshape(-1, height * width * channels)
     variances, patterns = np.linalg.eigh(patches.T @ patches / len(patches))
     whitening = (patterns / np.sqrt(variances + EPSILON)).reshape(height, width, channels, filters // 2)

@@ -1,7 +1,7 @@
 """A frozen network's features of images: computed once, kept on disk shard by shard.
 
 The network never changes, so neither does its answer to an image. A shard's file name says what it was computed
-from and its checksum, so that a finished shard is never computed twice, a killed extraction goes on where it
+from and its checksum. So a finished shard is never computed twice, a killed extraction goes on where it
 stopped, and a damaged or foreign file is never used.
 """
 
@@ -13,11 +13,10 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from classify.command import note
-from classify.runs.folder import whole
+from classify.files import whole
+from classify.progress import track
 from classify.training.batches import Batches
 from classify.training.loop import dtype_policy
 from models.inception import fold, front
@@ -37,7 +36,7 @@ class Extractor:
     """
 
     def __init__(self, model, precision, cache=CACHE):
-        _, upsampling, base, *_ = model.layers
+        upsampling, base = model.get_layer("upsampling"), model.get_layer("inception_v3")
         size, interpolation = upsampling.size, upsampling.interpolation
         with dtype_policy(precision):
             self.network = keras.Sequential(
@@ -53,25 +52,25 @@ class Extractor:
         self.folder = Path(cache) / digest.hexdigest()[:16]
 
     def extract(self, images, name):
-        """Return the ``Features`` of images, uint8 of shape (N, H, W, 3), computing only what is not kept yet.
+        """Return the ``Features`` of images, computing only what is not kept yet.
 
-        ``name`` says which images they are: 'train'.
+        Args:
+            images: ``Images``, uint8 of shape (N, H, W, 3).
+            name: which images they are, for the bar: 'train'.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        blocks = [images[first : first + SHARD] for first in range(0, len(images), SHARD)]
-        keys = [hashlib.sha256(np.ascontiguousarray(block)).hexdigest()[:32] for block in blocks]
-        kept = {key: self._kept(key) for key in keys}
-        missing = sum(len(block) for key, block in zip(keys, blocks, strict=True) if kept[key] is None)
+        width = self.network.output_shape[-1]
+        blocks = [np.arange(first, min(first + SHARD, len(images))) for first in range(0, len(images), SHARD)]
+        keys = [hashlib.sha256(np.ascontiguousarray(images[rows])).hexdigest()[:32] for rows in blocks]
+        files = {key: self._kept(key) for key in keys}
+        missing = {key: rows for key, rows in zip(keys, blocks, strict=True) if files[key] is None}
         if missing:
-            size = missing * self.network.output_shape[-1] * 4 / 1e6
-            note(
-                f"features of {missing:,} {name} images, {size:,.0f} MB; delete {self.folder.parent} to free the space"
-            )
-            with _progress() as progress:
-                task = progress.add_task(name, total=missing)
-                for key, block in zip(keys, blocks, strict=True):
-                    kept[key] = kept[key] or self._compute(key, block, lambda n: progress.advance(task, n))
-        return Features([np.load(kept[key], mmap_mode="r") for key in keys], self.network.output_shape[-1])
+            n = sum(map(len, missing.values()))
+            size = f"{n * width * 4 / 1e6:,.0f} MB"
+            note(f"features of {n:,} {name} images, {size}; delete {self.folder.parent} to free the space")
+            for _ in track(self._compute(images, missing, files), n, name, size=int):
+                pass
+        return Features([np.load(files[key], mmap_mode="r") for key in keys], width)
 
     def _kept(self, key):
         """Return a whole shard's path, or None; a damaged one is named and removed."""
@@ -82,22 +81,29 @@ class Extractor:
             path.unlink()
         return None
 
-    def _compute(self, key, images, advance):
-        features = np.empty((len(images), self.network.output_shape[-1]), "float32")
-        for first in range(0, len(images), BATCH_SIZE):
-            rows = slice(first, first + BATCH_SIZE)
-            features[rows] = self.network.predict_on_batch(images[rows])
-            advance(len(features[rows]))
-        file = io.BytesIO()
-        np.save(file, features)
-        path = self.folder / f"{key}-{zlib.crc32(file.getbuffer()):08x}.npy"
+    def _compute(self, images, missing, files):
+        """Compute the missing shards, note their paths in ``files``, and yield the number of images after each batch.
+
+        ``missing`` holds the rows of each shard by its key.
+        """
+        for key, rows in missing.items():
+            features = []
+            for first in range(0, len(rows), BATCH_SIZE):
+                features.append(self.network.predict_on_batch(images[rows[first : first + BATCH_SIZE]]))
+                yield len(features[-1])
+            files[key] = self._keep(key, np.concatenate(features))
+
+    def _keep(self, key, features):
+        content = io.BytesIO()
+        np.save(content, features)
+        path = self.folder / f"{key}-{zlib.crc32(content.getbuffer()):08x}.npy"
         with whole(path) as beside:
-            beside.write_bytes(file.getbuffer())
+            beside.write_bytes(content.getbuffer())
         return path
 
 
 class Features:
-    """The features of many images, on disk; indexing by an array of rows reads these as float32 (N, 2048)."""
+    """The features of many images, on disk: ``Images`` whose rows are float32 of shape (n, 2048)."""
 
     def __init__(self, shards, width):
         self.shards, self.width = shards, width
@@ -107,13 +113,25 @@ class Features:
         return int(self.starts[-1])
 
     def __getitem__(self, rows):
-        rows = np.arange(len(self))[rows]
         result = np.empty((len(rows), self.width), "float32")
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         for number in np.unique(shard):
             here = shard == number
             result[here] = self.shards[number][rows[here] - self.starts[number]]
         return result
+
+
+class Mirrored:
+    """``Images`` seen in a mirror."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        return self.images[rows][:, :, ::-1]
 
 
 class FeatureBatches(Batches):
@@ -126,17 +144,12 @@ class FeatureBatches(Batches):
 
     def __init__(self, split, classes, batch_size, seed=0, mirrored=None):
         super().__init__(split, classes, batch_size, seed, augment=False)
-        self.mirrored = mirrored
+        self.mirrored_features = mirrored
 
-    def __getitem__(self, step):
-        features, labels = super().__getitem__(step)
-        if self.mirrored is not None:
-            chosen = np.random.default_rng((self.seed, self.epoch, step)).random(len(features)) < 0.5
-            features[chosen] = self.mirrored[self.rows[step][chosen]]
+    def batch(self, epoch, step):
+        """Return (features, labels): float32 of shape (N, 2048), and as ``Batches`` has them."""
+        features, labels = super().batch(epoch, step)
+        if self.mirrored_features is not None:
+            chosen = np.random.default_rng((self.seed, epoch, step)).random(len(features)) < 0.5
+            features[chosen] = self.mirrored_features[self.rows(epoch, step)[chosen]]
         return features, labels
-
-
-def _progress():
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("left"), console=console, disable=not console.is_terminal)

@@ -7,8 +7,7 @@ import keras
 from keras import layers
 
 from classify.command import note
-from classify.training import loop as training
-from classify.training.batches import Batches
+from classify.training.loop import dtype_policy, fit
 from models.inception import build_head, front, set_head, split
 
 EPOCHS = 5
@@ -17,45 +16,47 @@ PATIENCE = 1  # an epoch takes minutes
 SLOWER = 100  # times smaller than the head's learning rate, so that what ImageNet taught is refined, not lost
 
 
-def fine_tune(model, dataset, outcome, args, run, precision):
-    """Train the last ``args.fine_tune`` inception blocks of ``model`` and its head, whose training ``outcome`` tells.
+def fine_tune(model, blocks, batches, validation, optimizer, run, precision, after):
+    """Train the last inception blocks of ``model`` and its head; return the ``TrainingState`` at the end.
 
-    The best epoch of both stages is kept. The blocks before them run folded and in ``precision`` on each batch anew:
-    their answers to all images would fill gigabytes. Returns the ``Outcome`` of both stages together.
+    The best epoch of both stages is kept. The blocks before run folded and in ``precision`` on each batch anew:
+    their answers to all images would fill gigabytes.
+
+    Args:
+        model: from ``build_inception``, with its trained head.
+        blocks: how many blocks train, 1 to 10.
+        batches: the ``Batches`` of training images.
+        validation: the ``Split`` that the epoch is chosen on.
+        optimizer: a Keras optimizer for ``EPOCHS`` epochs of these batches.
+        run: the open ``Run``.
+        precision: ``"float32"`` or ``"bfloat16"``.
+        after: the ``TrainingState`` at the end of the head's training.
     """
     try:
-        network, copy = _network(model, dataset, args, precision)
+        network, copy = _network(model, blocks, precision)
     except KeyboardInterrupt:
-        return dataclasses.replace(outcome, interrupted=True)
-    batches = Batches(
-        dataset.train,
-        len(dataset.class_names),
-        min(args.batch_size, BATCH_SIZE),
-        seed=args.seed,
-        augment=args.augment,
-        mirror=dataset.source.mirrored,
-    )
-    training.compile_model(network, args, EPOCHS * batches.num_batches, args.learning_rate / SLOWER)
+        return dataclasses.replace(after, interrupted=True)
+    network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     count = sum(math.prod(weight.shape) for weight in network.trainable_weights)
-    note(f"\nfine-tuning, last inception blocks: {args.fine_tune}, parameters that train: {count:,}")
-    outcome = training.fit(network, batches, dataset.validation, EPOCHS, run, PATIENCE, after=outcome)
-    model.layers[2].set_weights(copy.get_weights())
+    note(f"\nfine-tuning, last inception blocks: {blocks}, parameters that train: {count:,}")
+    state = fit(network, batches, validation, EPOCHS, run, PATIENCE, "fine-tuning", after)
+    model.get_layer("inception_v3").set_weights(copy.get_weights())
     set_head(model, network)
-    return outcome
+    return state
 
 
-def _network(model, dataset, args, precision):
+def _network(model, blocks, precision):
     """Return the network that trains, and the copy of the base that shares its layers."""
-    _, upsampling, base, *_ = model.layers
-    with training.dtype_policy(precision):
-        copy, lower, upper = split(base, args.fine_tune)
+    upsampling, base = model.get_layer("upsampling"), model.get_layer("inception_v3")
+    with dtype_policy(precision):
+        copy, lower, upper = split(base, blocks)
         network = keras.Sequential(
             [
-                *front(dataset.image_shape, upsampling.size, upsampling.interpolation),
+                *front(model.input_shape[1:], upsampling.size, upsampling.interpolation),
                 lower,
                 upper,
                 layers.GlobalAveragePooling2D(dtype="float32"),
-                *build_head(len(dataset.class_names), args.dropout).layers,
+                *build_head(model.output_shape[-1], model.get_layer("dropout").rate).layers,
             ]
         )
     set_head(network, model)

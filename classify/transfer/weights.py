@@ -1,5 +1,6 @@
 """InceptionV3's pretrained weights: found, fetched, or a clear word about what to do."""
 
+import contextlib
 import hashlib
 import os
 import warnings
@@ -48,15 +49,18 @@ def title(weights):
     return {"imagenet": "ImageNet weights", "none": "random weights"}.get(weights, f"weights {Path(weights).name}")
 
 
-def build(build_model, weights):
-    """Return ``build_model(weights=…)`` for what ``--weights`` names; raise ``Problem`` if the file does not fit."""
-    found = find(weights)
+@contextlib.contextmanager
+def checked(file):
+    """Raise ``Problem`` if the network built inside finds that a weights file is damaged or another network's.
+
+    ``file`` is what ``find`` returned.
+    """
     try:
         with warnings.catch_warnings():
             # Keras only warns when a file lacks the weights of some layers, and leaves these random.
             warnings.filterwarnings("error", message="Skipping")
-            return build_model(weights=found)
+            yield
     except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
-        if found is None:
+        if file is None:
             raise
-        raise Problem(f"{found} does not hold InceptionV3's weights without its top, or is damaged") from error
+        raise Problem(f"{file} does not hold InceptionV3's weights without its top, or is damaged") from error

@@ -2,14 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from classify.backends.tensorflow import FusedBatchNormalization
+from classify.backends.tensorflow import BatchNormalization, stream
 from classify.training.loop import dtype_policy
 
 
 @pytest.fixture
 def layers(rng):
     """A Keras layer and the fused one, with the same weights."""
-    pair = keras.layers.BatchNormalization(momentum=0.7), FusedBatchNormalization(momentum=0.7)
+    pair = keras.layers.BatchNormalization(momentum=0.7), BatchNormalization(momentum=0.7)
     weights = [rng.uniform(0.5, 2, 5).astype("float32") for _ in range(4)]
     for layer in pair:
         layer.build((None, 6, 6, 5))
@@ -53,7 +53,25 @@ def test_a_frozen_layer_uses_and_keeps_its_moving_statistics(layers, rng):
 
 def test_bfloat16_in_and_out_with_float32_weights():
     with dtype_policy("bfloat16"):
-        model = keras.Sequential([keras.layers.Input((6, 6, 5)), FusedBatchNormalization()])
+        model = keras.Sequential([keras.layers.Input((6, 6, 5)), BatchNormalization()])
     assert model.outputs[0].dtype == "bfloat16"
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert model(np.ones((2, 6, 6, 5)), training=True).dtype == "bfloat16"
+
+
+def test_stream_reads_each_batch_once_without_autotuning():
+    """Autotuning's thread is waited for at the end of an epoch, up to twice its time."""
+    seen = []
+
+    def batch(step):
+        seen.append(int(step))
+        return np.full((3 - step, 2), step, "uint8"), np.full(3 - step, step / 2, "float32")
+
+    dataset = stream(batch, 3)
+    seen.clear()
+    batches = list(dataset.as_numpy_iterator())
+    assert seen == [0, 1, 2] and len(dataset) == 3 and dataset.options().autotune.enabled is False
+    for step, (images, labels) in enumerate(batches):
+        np.testing.assert_array_equal(images, batch(step)[0])
+        np.testing.assert_array_equal(labels, batch(step)[1])
+        assert (images.dtype, labels.dtype) == ("uint8", "float32")

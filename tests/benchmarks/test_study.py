@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import script
 from PIL import Image
@@ -64,6 +65,25 @@ def test_table_and_plot(tmp_path, monkeypatch, capsys):
     assert lines[2:] == ["| yes | 0.001 | 62.00 ± 2.00 % | 4 |", "| no | 0.001 | 52.00 ± 2.00 % | 4 |"]
     assert min(Image.open("docs/study-augment.png").size) > 300
     assert len(list(Path("runs/benchmark").iterdir())) == 2 * (3 + 2)  # three rates, two more seeds
+
+
+def test_a_study_shows_each_seed_the_mean_and_every_rate(tmp_path):
+    results = {
+        "adam": {
+            "accuracies": [0.6, 0.7],
+            "curves": [[0.3, 0.6], [0.5, 0.7]],
+            "rate": 0.1,
+            "rates": {0.1: 0.6, 1.0: 0.2},
+        },
+        "sgd": {"accuracies": [0.5, 0.0], "curves": [[0.4, 0.5]], "rate": 1.0, "rates": {1.0: 0.5}},  # one diverged
+    }
+    figure = study.draw(results, "title")
+    seeds, curves, rates = figure.axes
+    assert list(seeds.lines[0].get_xdata()) == [0.6, 0.7] and seeds.lines[1].get_xdata()[0] == pytest.approx(0.65)
+    assert [label.get_text() for label in seeds.get_yticklabels()] == ["adam", "sgd"]
+    np.testing.assert_allclose(curves.lines[0].get_ydata(), [0.4, 0.65])
+    assert list(rates.lines[0].get_xdata()) == [0.1, 1.0] and list(rates.lines[1].get_xdata()) == [0.1]
+    figure.savefig(tmp_path / "study.png")
 
 
 def test_an_interrupted_study_trains_what_is_missing_only(tmp_path):

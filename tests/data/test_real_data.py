@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
-from classify.data import sources as data
+from classify.data import sources, splits
 
 FOLDER = Path(os.environ.get("TFDS_DATA_DIR", "no-such-folder"))
 HARDER = FOLDER / "cifar10_jpeg75" / "1.0.0"
@@ -23,7 +23,7 @@ REAL = {"TFDS_DATA_DIR": str(FOLDER)}
 
 @pytest.fixture(scope="module")
 def cifar10():
-    return data.load(data.find("cifar10", FOLDER))
+    return splits.load(sources.find("cifar10", FOLDER))
 
 
 def test_it_is_cifar10(cifar10):
@@ -51,8 +51,8 @@ def shipped(tmp_path_factory):
     """What evaluate.py says of the model that comes with the repository."""
     process = script("evaluate.py", "--json", cwd=tmp_path_factory.mktemp("none"), env=REAL)
     assert process.returncode == 0, process.stderr
-    [found] = json.loads(process.stdout)["models"]
-    return found
+    [model] = json.loads(process.stdout)["models"]
+    return model
 
 
 def test_the_shipped_model_is_as_accurate_as_its_card_says(shipped):
@@ -64,38 +64,39 @@ def test_the_shipped_model_is_as_accurate_as_its_card_says(shipped):
 
 
 def test_the_shipped_models_threshold_calls_few_test_images_unsure_and_noise_more_often(cifar10, rng):
-    from classify.inference import ood as outsiders
-    from classify.inference import predictor as inference
-    from classify.runs import folder as runs
+    from classify.inference import loading, ood
+    from classify.inference.predictor import predict
+    from classify.runs import saved
 
     noise = rng.integers(0, 256, (200, 32, 32, 3), dtype="uint8")
-    rows = inference.predict(inference.load_model(runs.SHIPPED), np.concatenate([cifar10.test.images[:1000], noise]))
-    unsure = np.array(outsiders.unsure(rows, runs.shipped().info["unsure"]))
+    rows = predict(loading.load_keras(saved.SHIPPED), np.concatenate([cifar10.test.images[:1000], noise]))
+    unsure = np.array(ood.unsure(rows, saved.shipped().info["unsure"]))
     assert 0.03 < unsure[:-200].mean() < 0.08 < unsure[-200:].mean()
 
 
 def test_each_test_image_as_a_png_gets_the_answer_of_evaluate(cifar10, tmp_path):
-    from classify.inference import predictor as inference
-    from classify.runs import folder as runs
+    from classify.inference import loading
+    from classify.inference.predictor import predict
+    from classify.runs import saved
 
     images = cifar10.test.images[:1000]
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{i:04}.png")
     process = script("predict.py", tmp_path, "--json", cwd=tmp_path)
     answers = [json.loads(line) for line in process.stdout.splitlines()]
-    expected = inference.predict(inference.load_model(runs.SHIPPED), images)
+    expected = predict(loading.load_keras(saved.SHIPPED), images)
     assert [answer["class"] for answer in answers] == [cifar10.class_names[i] for i in expected.argmax(axis=1)]
-    found = [list(answer["probabilities"].values()) for answer in answers]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    probabilities = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
 
 
 @pytest.mark.skipif(not HARDER.is_dir(), reason="no cifar10_jpeg75 in TFDS_DATA_DIR")
 def test_a_further_labelled_set_by_its_folder(shipped, tmp_path):
     process = script("evaluate.py", "--json", "--data", HARDER, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    [found] = json.loads(process.stdout)["models"]
-    assert (found["data"], found["n"]) == ("cifar10_jpeg75", 10_000)
-    assert 0.7 < found["accuracy"] < shipped["accuracy"]
+    [model] = json.loads(process.stdout)["models"]
+    assert (model["data"], model["n"]) == ("cifar10_jpeg75", 10_000)
+    assert 0.7 < model["accuracy"] < shipped["accuracy"]
 
 
 WEIGHTS = FOLDER.parent / "weights" / "inceptionv3_notop_partial.weights.h5"

@@ -1,5 +1,6 @@
 """Temperature scaling: its fit, its place in a model, and `evaluate.py --calibrate` as a user runs it."""
 
+import functools
 import json
 import os
 import shutil
@@ -10,19 +11,21 @@ import jsonschema
 import keras
 import numpy as np
 import pytest
-from conftest import PROJECT, script
+from conftest import PROJECT
 from keras import layers
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
+import evaluate
 from classify.command import Problem
-from classify.data import sources as data
+from classify.data import sources, splits
 from classify.evaluation import calibration, metrics
-from classify.inference import ood as outsiders
-from classify.inference import predictor as inference
-from classify.runs import folder as runs
+from classify.inference import ood
+from classify.inference.loading import load_keras
+from classify.inference.predictor import predict
+from classify.runs import saved
 from models.cnn import build_cnn
 
 
@@ -40,14 +43,17 @@ def labels(logits, rng):
 @pytest.mark.parametrize("temperature", [0.4, 1, 3])
 def test_the_true_temperature_is_found(temperature, logits, labels):
     probabilities = softmax(logits * temperature, axis=1).astype("float32")
-    found = calibration.fit(labels, probabilities)
-    assert found == pytest.approx(temperature, rel=0.05)
+    fitted = calibration.fit(labels, probabilities)
+    assert fitted == pytest.approx(temperature, rel=0.05)
     # at the minimum the slope, the mean of (expected logit - true class's logit), is 0
-    scaled = logits * temperature / found
+    scaled = logits * temperature / fitted
     slope = (softmax(scaled, axis=1) * scaled).sum(axis=1) - scaled[np.arange(4000), labels]
     assert slope.mean() == pytest.approx(0, abs=1e-3)
-    np.testing.assert_allclose(calibration.tempered(probabilities, found), softmax(scaled, axis=1), atol=1e-5)
-    assert calibration.fit(labels, calibration.tempered(probabilities, found)) == pytest.approx(1, abs=1e-3)
+    tempered = calibration.tempered(probabilities, fitted)
+    np.testing.assert_allclose(tempered, softmax(scaled, axis=1), atol=1e-5)
+    assert calibration.fit(labels, tempered) == pytest.approx(1, abs=1e-3)
+    assert calibration.best_temperature(labels, probabilities) == fitted
+    assert calibration.best_temperature(labels, tempered) == 1  # the loss would fall by next to nothing
 
 
 class Fixed(ClassifierMixin, BaseEstimator):
@@ -69,8 +75,8 @@ def test_it_is_scikit_learns_temperature(logits, labels):
     reference = CalibratedClassifierCV(frozen, method="temperature", ensemble=False).fit(2.5 * logits, labels)
     expected = reference.predict_proba(2.5 * logits)
     probabilities = softmax(2.5 * logits, axis=1)
-    found = calibration.tempered(probabilities, calibration.fit(labels, probabilities))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    tempered = calibration.tempered(probabilities, calibration.fit(labels, probabilities))
+    np.testing.assert_allclose(tempered, expected, atol=1e-4)
 
 
 def test_probabilities_that_float32_rounds_to_0(logits, labels):
@@ -114,9 +120,9 @@ def test_a_temperature_built_into_the_last_layer(build, rng):
     keras.utils.set_random_seed(0)
     model = build()
     images = rng.integers(0, 256, (100, *model.input_shape[1:])).astype("uint8")
-    before = inference.predict(model, images)
+    before = predict(model, images)
     calibration.build_in(model, 2.5)
-    after = inference.predict(model, images)
+    after = predict(model, images)
     np.testing.assert_allclose(after, calibration.tempered(before, 2.5), atol=1e-4)
     np.testing.assert_array_equal(after.argmax(axis=1), before.argmax(axis=1))
     assert np.abs(after - before).max() > 0.01
@@ -131,37 +137,50 @@ def finished_run(folder, model, **info):
     (folder / "run.json").write_text(json.dumps(known | info))
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
     """A working folder with a run on digits that errs now and then and is too sure of it: the nearest mean image."""
-    train = data.read_split(data.find("digits"), "train")
+    train = splits.read_split(sources.find("digits"), "train")
     means = np.stack([train.images[train.labels == i].mean(axis=0).ravel() for i in range(10)]) / 255
     last = layers.Dense(10, "softmax")
     model = keras.Sequential([layers.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.Flatten(), last])
     last.set_weights([0.2 * means.T, -0.1 * (means**2).sum(axis=1)])
-    finished_run(tmp_path / "runs" / "sure", model, unsure={"score": "generalized entropy", "threshold": 1.0})
-    os.utime(tmp_path / "runs/sure/run.json", (1e9, 1e9))
-    return tmp_path
+    folder = tmp_path_factory.mktemp("original")
+    finished_run(folder / "runs" / "sure", model, unsure={"score": "generalized entropy", "threshold": 1.0})
+    os.utime(folder / "runs/sure/run.json", (1e9, 1e9))
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def run(in_process):
+    """A function that runs `evaluate.py` in a folder."""
+    return functools.partial(in_process, evaluate.main)
 
 
 def asked(path, split):
-    return inference.predict(inference.load_model(path), split.images)
+    return predict(load_keras(path), split.images)
 
 
-def test_calibrate_rewrites_a_run(folder):
-    run = folder / "runs" / "sure"
-    validation, test = (data.read_split(data.find("digits"), split) for split in ("validation", "test"))
-    before = [asked(run / "model.keras", split) for split in (validation, test)]
-    files = {file.name: file.read_bytes() for file in run.iterdir()}
-    process = script("evaluate.py", "sure", "--calibrate", "--json", cwd=folder)
+def test_calibrate_rewrites_a_run(folder, run):
+    sure = folder / "runs" / "sure"
+    validation, test = (splits.read_split(sources.find("digits"), split) for split in ("validation", "test"))
+    before = [asked(sure / "model.keras", split) for split in (validation, test)]
+    files = {file.name: file.read_bytes() for file in sure.iterdir()}
+    process = run("sure", "--calibrate", "--json", cwd=folder)
     assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    jsonschema.validate(found, json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text()))
-    [row] = found["models"]
+    printed = json.loads(process.stdout)
+    jsonschema.validate(printed, json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text()))
+    [row] = printed["models"]
 
     temperature = row["calibrated"]["temperature"]
     assert temperature > 1.5 and row["calibrated"]["n"] == 144
-    after = [asked(run / "model.keras", split) for split in (validation, test)]
+    after = [asked(sure / "model.keras", split) for split in (validation, test)]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_allclose(new, calibration.tempered(old, temperature), atol=1e-4)
         np.testing.assert_array_equal(new.argmax(axis=1), old.argmax(axis=1))
@@ -172,19 +191,19 @@ def test_calibrate_rewrites_a_run(folder):
     assert row["calibrated"]["after"]["nll"] < row["calibrated"]["before"]["nll"]
     assert row["calibration"]["nll"] == pytest.approx(row["loss"])
 
-    changed = {file.name for file in run.iterdir() if file.read_bytes() != files.get(file.name)}
-    files_now = {file.name for file in run.iterdir()}
+    changed = {file.name for file in sure.iterdir() if file.read_bytes() != files.get(file.name)}
+    files_now = {file.name for file in sure.iterdir()}
     assert changed == {"model.keras", "model.tflite", "metrics.json", "run.json"} == files_now
-    measured = json.loads((run / "metrics.json").read_text())
+    measured = json.loads((sure / "metrics.json").read_text())
     expected = {"data": "digits", "split": "test"}
     assert measured == expected | metrics.measure(test.labels, after[1], tuple("0123456789"))
     assert measured == {key: row[key] for key in measured}
-    info = json.loads((run / "run.json").read_text())
+    info = json.loads((sure / "run.json").read_text())
     assert info == json.loads(files["run.json"]) | {"temperature": temperature, "unsure": row["calibrated"]["unsure"]}
-    old, new = (outsiders.threshold(probabilities) for probabilities in (before[0], after[0]))
+    old, new = (ood.threshold(probabilities) for probabilities in (before[0], after[0]))
     assert info["unsure"] == {"score": new["score"], "threshold": pytest.approx(new["threshold"], abs=1e-4)}
     assert abs(new["threshold"] - old["threshold"]) > 0.01
-    assert (run / "run.json").stat().st_mtime == 1e9  # a calibrated run becomes no newer run
+    assert (sure / "run.json").stat().st_mtime == 1e9  # a calibrated run becomes no newer run
 
 
 @pytest.mark.parametrize("known", [{}, {"unsure": None}, {"unsure": {"score": "another", "threshold": 1}}])
@@ -192,17 +211,17 @@ def test_a_threshold_is_replaced_only_where_there_was_one(known, folder):
     run = folder / "runs" / "sure"
     info = {key: value for key, value in json.loads((run / "run.json").read_text()).items() if key != "unsure"}
     (run / "run.json").write_text(json.dumps(info | known))
-    found = {"temperature": 2.0, "unsure": {"score": "generalized entropy", "threshold": 5.0}}
-    calibration.save(inference.load_model(run / "model.keras"), runs.find(run), found, {})
-    expected = {"unsure": found["unsure"]} if known.get("unsure") else known
+    calibrated = {"temperature": 2.0, "unsure": {"score": "generalized entropy", "threshold": 5.0}}
+    calibration.save(load_keras(run / "model.keras"), saved.find(run), calibrated, {})
+    expected = {"unsure": calibrated["unsure"]} if known.get("unsure") else known
     assert json.loads((run / "run.json").read_text()) == info | {"temperature": 2.0} | expected
 
 
-def test_a_second_call_starts_from_the_first(folder):
+def test_a_second_call_starts_from_the_first(folder, run):
     """Also what is printed, that a calibrated model needs none of this project's code, and which runs are refused."""
-    assert script("evaluate.py", "sure", "--calibrate", "--json", cwd=folder).returncode == 0
+    assert run("sure", "--calibrate", "--json", cwd=folder).returncode == 0
     first = json.loads((folder / "runs/sure/run.json").read_text())["temperature"]
-    model = inference.load_model(folder / "runs/sure/model.keras")
+    model = load_keras(folder / "runs/sure/model.keras")
     calibration.build_in(model, 0.5)
     model.save(folder / "runs/sure/model.keras")
     shutil.copy(folder / "runs/sure/model.keras", folder / "bare.keras")
@@ -210,18 +229,19 @@ def test_a_second_call_starts_from_the_first(folder):
     shutil.copy(folder / "bare.keras", folder / "cnn.keras")  # described as the shipped one is
     shutil.copy(folder / "runs/sure/run.json", folder / "cnn.json")
     names = ("sure", "runs/everything", "cnn.keras", "bare.keras")
-    process = script("evaluate.py", *names, "--calibrate", cwd=folder)
+    process = run(*names, "--calibrate", cwd=folder)
     assert process.returncode == 1
     *reasons, page = process.stderr.splitlines()
     assert page == "runs/report-digits.html"
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
     assert all("only a run's model.keras" in reason for reason in reasons[1:])
     lines = process.stdout.splitlines()
-    assert lines[0] == "sure: temperature 2.000, now built into its model.keras" and max(map(len, lines)) <= 80
+    assert lines[0].startswith("sure: temperature 2.000, now built into its model.keras.")
+    assert max(map(len, lines)) <= 80
     second = json.loads((folder / "runs/sure/run.json").read_text())["temperature"]
     assert second == pytest.approx(2 * first, rel=1e-3)
 
-    process = script("evaluate.py", "sure", "--calibrate", cwd=folder)
+    process = run("sure", "--calibrate", cwd=folder)
     assert process.stdout.startswith("sure: temperature 1.000; no other gives a lower loss")
     assert json.loads((folder / "runs/sure/run.json").read_text())["temperature"] == second
     code = "import sys, keras; model = keras.saving.load_model(sys.argv[1]); print(model.compiled, model.dtype_policy)"
@@ -238,12 +258,12 @@ def test_a_model_without_a_last_dense_layer_is_left_as_it_is(folder):
     kernel, bias = dense.get_weights()
     convolution.set_weights([kernel.reshape(32, 32, 3, 10), bias])
     finished_run(folder / "runs" / "conv", model)
-    saved = runs.find(folder / "runs" / "conv")
+    conv = saved.find(folder / "runs" / "conv")
     with pytest.raises(Problem, match="does not end in a Dense layer"):
-        calibration.calibrate(inference.load_model(saved.path), saved, data.find("digits"))
+        calibration.calibrate(load_keras(conv.path), conv, sources.find("digits"))
 
 
-def test_calibrate_takes_no_other_data(tmp_path):
+def test_calibrate_takes_no_other_data(tmp_path, run):
     for options in (["--data", "digits"], ["--split", "validation"]):
-        process = script("evaluate.py", "--calibrate", *options, cwd=tmp_path)
+        process = run("--calibrate", *options, cwd=tmp_path)
         assert process.returncode == 2 and "takes neither --data nor --split" in process.stderr

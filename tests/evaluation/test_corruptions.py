@@ -93,18 +93,18 @@ def test_contrast_draws_to_the_mean_of_each_image_and_colour(rng):
 @pytest.mark.parametrize(("severity", "quality"), [(1, 80), (2, 65), (3, 58), (4, 50), (5, 40)])
 def test_jpeg_is_pillows(severity, quality, rng):
     images = smooth((2, 32, 32, 3), rng)
-    for image, found in zip(images, jpeg(images, severity, rng), strict=True):
+    for image, result in zip(images, jpeg(images, severity, rng), strict=True):
         file = io.BytesIO()
         Image.fromarray(image).save(file, "JPEG", quality=quality)
-        np.testing.assert_array_equal(found, np.asarray(Image.open(file)))
+        np.testing.assert_array_equal(result, np.asarray(Image.open(file)))
 
 
 @pytest.mark.parametrize(("severity", "left"), [(1, 30), (2, 28), (3, 27), (4, 24), (5, 20)])
 def test_pixelation_leaves_so_many_pixels(severity, left, rng):
     images = rng.integers(0, 256, (1, 32, 32, 3), "uint8")
-    found = pixelate(images, severity, rng)
-    assert len(np.unique(found[0], axis=0)) == len(np.unique(found[0], axis=1)[0]) == left
-    assert found.mean() == pytest.approx(images.mean(), abs=3)
+    result = pixelate(images, severity, rng)
+    assert len(np.unique(result[0], axis=0)) == len(np.unique(result[0], axis=1)[0]) == left
+    assert result.mean() == pytest.approx(images.mean(), abs=3)
 
 
 @pytest.mark.parametrize("scale", [1, 2])

@@ -25,38 +25,38 @@ def wrong_on_purpose(rng):
 
 def test_equals_scikit_learn_by_hand(wrong_on_purpose):
     labels, predicted, probabilities = wrong_on_purpose
-    found = measure(labels, probabilities, NAMES)
-    assert found["n"] == 100 and found["class_names"] == list(NAMES)
-    assert found["accuracy"] == reference.accuracy_score(labels, predicted)
-    assert found["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), labels]).mean())
-    assert found["confusion_matrix"] == reference.confusion_matrix(labels, predicted).tolist()
+    result = measure(labels, probabilities, NAMES)
+    assert result["n"] == 100 and result["class_names"] == list(NAMES)
+    assert result["accuracy"] == reference.accuracy_score(labels, predicted)
+    assert result["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), labels]).mean())
+    assert result["confusion_matrix"] == reference.confusion_matrix(labels, predicted).tolist()
     for average in ("macro", "weighted"):
         for key, score in (
             ("precision", reference.precision_score),
             ("recall", reference.recall_score),
             ("f1", reference.f1_score),
         ):
-            assert found[average][key] == pytest.approx(score(labels, predicted, average=average, zero_division=0))
+            assert result[average][key] == pytest.approx(score(labels, predicted, average=average, zero_division=0))
 
 
 def test_per_class_by_counting(wrong_on_purpose):
     labels, predicted, probabilities = wrong_on_purpose
-    found = measure(labels, probabilities, NAMES)["per_class"]
+    result = measure(labels, probabilities, NAMES)["per_class"]
     for index, name in enumerate(NAMES):
         hits = np.sum((labels == index) & (predicted == index))
         recall = hits / np.sum(labels == index)
         precision = hits / max(np.sum(predicted == index), 1)
-        assert found[name]["recall"] == pytest.approx(recall)
-        assert found[name]["precision"] == pytest.approx(precision)
-        assert found[name]["f1"] == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9))
-        assert found[name]["support"] == np.sum(labels == index)
-    assert found["fish"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 5}
+        assert result[name]["recall"] == pytest.approx(recall)
+        assert result[name]["precision"] == pytest.approx(precision)
+        assert result[name]["f1"] == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9))
+        assert result[name]["support"] == np.sum(labels == index)
+    assert result["fish"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 5}
 
 
 def test_a_class_missing_from_the_labels_is_still_reported():
-    found = measure(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]]), NAMES)
-    assert found["confusion_matrix"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert found["per_class"]["fish"]["support"] == 0
+    result = measure(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]]), NAMES)
+    assert result["confusion_matrix"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert result["per_class"]["fish"]["support"] == 0
 
 
 def test_float32_softmax_rows_raise_no_warning(wrong_on_purpose, recwarn):
@@ -89,10 +89,10 @@ def test_bootstrap_intervals_are_those_of_resampled_images(rng):
     expected = stats.bootstrap(
         (labels, predicted), macro, paired=True, vectorized=False, n_resamples=500, method="percentile", rng=1
     ).confidence_interval
-    found = bootstrap_intervals(reference.confusion_matrix(labels, predicted), resamples=4000)
-    assert list(found) == ["precision", "recall", "f1"]
-    np.testing.assert_allclose([low for low, _ in found.values()], expected.low, atol=0.012)
-    np.testing.assert_allclose([high for _, high in found.values()], expected.high, atol=0.012)
+    result = bootstrap_intervals(reference.confusion_matrix(labels, predicted), resamples=4000)
+    assert list(result) == ["precision", "recall", "f1"]
+    np.testing.assert_allclose([low for low, _ in result.values()], expected.low, atol=0.012)
+    np.testing.assert_allclose([high for _, high in result.values()], expected.high, atol=0.012)
 
 
 def test_bootstrap_intervals_are_the_same_each_time_and_stand_in_the_metrics(wrong_on_purpose):
@@ -128,37 +128,39 @@ def too_sure(rng):
 
 def test_calibration_equals_numpy_and_scikit_learn(too_sure):
     labels, probabilities = too_sure
-    found = calibration(labels, probabilities)
+    result = calibration(labels, probabilities)
     truth = np.eye(4)[labels]
-    assert found["nll"] == pytest.approx(-np.log(probabilities[np.arange(2000), labels]).mean())
-    assert found["brier"] == pytest.approx(((probabilities - truth) ** 2).sum(axis=1).mean())
+    assert result["nll"] == pytest.approx(-np.log(probabilities[np.arange(2000), labels]).mean())
+    assert result["brier"] == pytest.approx(((probabilities - truth) ** 2).sum(axis=1).mean())
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     accuracy, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
-    filled = [part for part in found["bins"] if part["count"]]
+    filled = [part for part in result["bins"] if part["count"]]
     assert [part["accuracy"] for part in filled] == pytest.approx(accuracy)
     assert [part["confidence"] for part in filled] == pytest.approx(mean)
     counts, edges = np.histogram(confidence, 15, (0, 1))
-    assert [part["count"] for part in found["bins"]] == counts.tolist()
-    assert [part["low"] for part in found["bins"]] == pytest.approx(edges[:-1])
-    assert [part["high"] for part in found["bins"]] == pytest.approx(edges[1:])
-    assert found["ece"] == pytest.approx(np.abs(accuracy - mean) @ counts[counts > 0] / 2000) and found["ece"] > 0.1
+    assert [part["count"] for part in result["bins"]] == counts.tolist()
+    assert [part["low"] for part in result["bins"]] == pytest.approx(edges[:-1])
+    assert [part["high"] for part in result["bins"]] == pytest.approx(edges[1:])
+    assert result["ece"] == pytest.approx(np.abs(accuracy - mean) @ counts[counts > 0] / 2000) and result["ece"] > 0.1
 
 
 def test_a_worked_example_of_the_expected_calibration_error():
     """Five bins; 0.8 belongs to the fourth, (0.6, 0.8], with 0.7: one of two right. 0.9 and 1 are right."""
     confidence = np.array([0.7, 0.8, 0.9, 1.0])
-    found = calibration(np.array([0, 1, 0, 0]), np.stack([confidence, 1 - confidence], axis=1), bins=5)
-    assert [part["count"] for part in found["bins"]] == [0, 0, 0, 2, 2]
+    result = calibration(np.array([0, 1, 0, 0]), np.stack([confidence, 1 - confidence], axis=1), bins=5)
+    assert [part["count"] for part in result["bins"]] == [0, 0, 0, 2, 2]
     empty = {"confidence": None, "accuracy": None, "count": 0}
-    assert {key: found["bins"][0][key] for key in empty} == empty
-    assert found["bins"][3] == pytest.approx({"low": 0.6, "high": 0.8, "confidence": 0.75, "accuracy": 0.5, "count": 2})
-    assert found["ece"] == pytest.approx(0.5 * 0.25 + 0.5 * 0.05)
-    assert found["brier"] == pytest.approx(2 * np.mean([0.3**2, 0.8**2, 0.1**2, 0]))
+    assert {key: result["bins"][0][key] for key in empty} == empty
+    assert result["bins"][3] == pytest.approx(
+        {"low": 0.6, "high": 0.8, "confidence": 0.75, "accuracy": 0.5, "count": 2}
+    )
+    assert result["ece"] == pytest.approx(0.5 * 0.25 + 0.5 * 0.05)
+    assert result["brier"] == pytest.approx(2 * np.mean([0.3**2, 0.8**2, 0.1**2, 0]))
 
 
 def test_calibration_of_a_class_that_no_label_names():
-    found = calibration(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]], "float32"))
-    assert found["nll"] == pytest.approx(-np.log([0.9, 0.2]).mean()) and found["brier"] == pytest.approx(0.65)
+    result = calibration(np.array([0, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0]], "float32"))
+    assert result["nll"] == pytest.approx(-np.log([0.9, 0.2]).mean()) and result["brier"] == pytest.approx(0.65)
 
 
 def test_a_worked_example_of_mcnemars_exact_test(rng):
@@ -166,27 +168,27 @@ def test_a_worked_example_of_mcnemars_exact_test(rng):
     labels = np.zeros(200, int)
     first, second = np.zeros(200, int), np.zeros(200, int)
     first[:5], second[5:30] = 1, 1
-    found = compare(labels, first, second, NAMES[:2])
+    result = compare(labels, first, second, NAMES[:2])
     expected = 2 * sum(math.comb(30, k) for k in range(6)) / 2**30
-    assert found["p"] == pytest.approx(expected) and expected == pytest.approx(0.000325, abs=1e-6)
-    assert found["difference"] == 0.1
-    assert (found["only_first_right"], found["only_second_right"]) == (25, 5)
-    assert (found["both_right"], found["both_wrong"], found["disagreements"]) == (170, 0, 30)
-    assert found["recall"] == pytest.approx({"cat": 0.1})
+    assert result["p"] == pytest.approx(expected) and expected == pytest.approx(0.000325, abs=1e-6)
+    assert result["difference"] == 0.1
+    assert (result["only_first_right"], result["only_second_right"]) == (25, 5)
+    assert (result["both_right"], result["both_wrong"], result["disagreements"]) == (170, 0, 30)
+    assert result["recall"] == pytest.approx({"cat": 0.1})
 
 
 def test_a_model_does_not_differ_from_itself(rng):
     labels, predicted = rng.integers(0, 3, (2, 500))
-    found = compare(labels, predicted, predicted, NAMES)
-    low, high = found["interval"]
-    assert found["difference"] == 0 and found["p"] == 1 and low < 0 < high and high < 0.01
-    assert found["disagreements"] == found["disagreements_both_wrong"] == found["only_first_right"] == 0
+    result = compare(labels, predicted, predicted, NAMES)
+    low, high = result["interval"]
+    assert result["difference"] == 0 and result["p"] == 1 and low < 0 < high and high < 0.01
+    assert result["disagreements"] == result["disagreements_both_wrong"] == result["only_first_right"] == 0
 
 
 def test_a_comparison_equals_statsmodels_and_a_count_image_by_image(rng):
     labels = rng.integers(0, 3, 400)
     first, second = (np.where(rng.random(400) < skill, labels, rng.integers(0, 3, 400)) for skill in (0.8, 0.7))
-    found = compare(labels, first, second, NAMES)
+    result = compare(labels, first, second, NAMES)
     right = list(zip(first == labels, second == labels, strict=True))
     keys = {
         (True, True): "both_right",
@@ -194,17 +196,17 @@ def test_a_comparison_equals_statsmodels_and_a_count_image_by_image(rng):
         (False, True): "only_second_right",
         (False, False): "both_wrong",
     }
-    assert [found[key] for key in keys.values()] == [right.count(case) for case in keys]
-    assert found["disagreements"] == sum(a != b for a, b in zip(first, second, strict=True))
+    assert [result[key] for key in keys.values()] == [right.count(case) for case in keys]
+    assert result["disagreements"] == sum(a != b for a, b in zip(first, second, strict=True))
     both_wrong = [case == (False, False) for case in right]
-    assert found["disagreements_both_wrong"] == np.sum((first != second) & both_wrong) > 0
-    table = [[found["both_right"], found["only_first_right"]], [found["only_second_right"], found["both_wrong"]]]
-    assert found["p"] == pytest.approx(mcnemar(table, exact=True).pvalue)
+    assert result["disagreements_both_wrong"] == np.sum((first != second) & both_wrong) > 0
+    table = [[result["both_right"], result["only_first_right"]], [result["only_second_right"], result["both_wrong"]]]
+    assert result["p"] == pytest.approx(mcnemar(table, exact=True).pvalue)
     # Agresti and Min's interval: Wald's, of the mean of 1, -1 and 0, after half an image more in each of four cells
     values, counts = [0, 1, -1, 0], np.ravel(table) + 0.5
     mean = np.average(values, weights=counts)
     error = math.sqrt(np.average((values - mean) ** 2, weights=counts) / counts.sum())
-    assert found["interval"] == pytest.approx(stats.norm.interval(0.95, mean, error), abs=1e-6)
+    assert result["interval"] == pytest.approx(stats.norm.interval(0.95, mean, error), abs=1e-6)
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0.06, 0.06), (0.10, 0.05), (0.02, 0.0)])
@@ -223,12 +225,12 @@ def test_calibration_of_a_worked_example():
     """Four answers 90 % sure of which three are right, six 60 % sure of which two are."""
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 6)
     labels = np.array([0, 0, 0, 1] + [1, 1, 0, 0, 0, 0])
-    found = calibration(labels, probabilities)
-    assert found["ece"] == pytest.approx(0.4 * (0.9 - 3 / 4) + 0.6 * (0.6 - 2 / 6))
-    assert found["nll"] == pytest.approx(reference.log_loss(labels, probabilities))
-    assert found["brier"] == pytest.approx(2 * reference.brier_score_loss(labels, probabilities[:, 1]))
-    filled = [one for one in found["bins"] if one["count"]]
-    assert len(found["bins"]) == 15 and [one["count"] for one in filled] == [6, 4]
-    assert [one["accuracy"] for one in filled] == pytest.approx([2 / 6, 3 / 4])
-    assert [one["confidence"] for one in filled] == pytest.approx([0.6, 0.9])
-    assert filled[0]["low"] < 0.6 <= filled[0]["high"] and found["bins"][0]["accuracy"] is None
+    result = calibration(labels, probabilities)
+    assert result["ece"] == pytest.approx(0.4 * (0.9 - 3 / 4) + 0.6 * (0.6 - 2 / 6))
+    assert result["nll"] == pytest.approx(reference.log_loss(labels, probabilities))
+    assert result["brier"] == pytest.approx(2 * reference.brier_score_loss(labels, probabilities[:, 1]))
+    filled = [part for part in result["bins"] if part["count"]]
+    assert len(result["bins"]) == 15 and [part["count"] for part in filled] == [6, 4]
+    assert [part["accuracy"] for part in filled] == pytest.approx([2 / 6, 3 / 4])
+    assert [part["confidence"] for part in filled] == pytest.approx([0.6, 0.9])
+    assert filled[0]["low"] < 0.6 <= filled[0]["high"] and result["bins"][0]["accuracy"] is None

@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from classify.data.sources import Split
+from classify.data.dataset import Split
 from classify.evaluation import robustness
 from classify.evaluation.corruptions import CORRUPTIONS, gaussian_noise
 
@@ -29,17 +29,17 @@ def greys():
 
 
 def test_accuracies_by_corruption_and_severity(greys):
-    found = robustness.measure(BrightOrDark(), greys, "fake")
-    assert (found["n"], found["clean"]) == (60, 1)
-    assert list(found["corruptions"]) == list(CORRUPTIONS)
-    for name, corruption in found["corruptions"].items():
+    result = robustness.measure(BrightOrDark(), greys, "fake")
+    assert (result["n"], result["clean"]) == (60, 1)
+    assert list(result["corruptions"]) == list(CORRUPTIONS)
+    for name, corruption in result["corruptions"].items():
         expected = 2 / 3 if name == "brightness" else 1
         assert corruption["accuracies"] == pytest.approx([expected] * 5)
         assert corruption["mean"] == pytest.approx(expected)
     # 40 images are right always, 20 in 30 of 35 conditions: mean 20/21, deviation (1/7) * sqrt(2)/3
     half = 1.959964 * np.sqrt(2) / 21 / np.sqrt(60)
-    assert found["mean"] == pytest.approx(20 / 21)
-    assert found["interval"] == pytest.approx([20 / 21 - half, 20 / 21 + half])
+    assert result["mean"] == pytest.approx(20 / 21)
+    assert result["interval"] == pytest.approx([20 / 21 - half, 20 / 21 + half])
 
 
 def test_every_model_is_shown_the_same(rng):
@@ -51,6 +51,7 @@ def test_every_model_is_shown_the_same(rng):
 
 def test_memory_grows_neither_with_corruptions_nor_beyond_a_batch(rng, monkeypatch):
     split = Split(rng.integers(0, 256, (2000, 32, 32, 3), "uint8"), np.zeros(2000, "int64"))
+    monkeypatch.setattr(robustness, "SEVERITIES", [3])
 
     def peak(corruptions):
         monkeypatch.setattr(robustness, "CORRUPTIONS", {str(i): gaussian_noise for i in range(corruptions)})
@@ -61,8 +62,17 @@ def test_memory_grows_neither_with_corruptions_nor_beyond_a_batch(rng, monkeypat
         return most
 
     peak(1)  # what is imported and cached once
-    one, many = peak(1), peak(6)
-    assert many < 1.05 * one and many < split.images.nbytes / 2
+    few, many = peak(1), peak(6)
+    assert many < 1.05 * few and many < split.images.nbytes / 2
+
+
+def test_corrupted_images_are_read_by_rows_and_their_noise_depends_on_the_first_row(greys):
+    corrupted = robustness.Corrupted(greys.images, "gaussian noise", 3)
+    assert len(corrupted) == 60
+    rows = np.arange(10, 20)
+    expected = gaussian_noise(greys.images[10:20], 3, np.random.default_rng(10))
+    np.testing.assert_array_equal(corrupted[rows], expected)
+    assert (corrupted[rows] != corrupted[rows + 10]).any()
 
 
 def test_a_sample_is_always_the_same(rng):

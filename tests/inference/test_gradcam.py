@@ -2,10 +2,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from PIL import Image
 
 from classify.command import Problem
-from classify.inference.gradcam import Explainer, Explanations
+from classify.inference.gradcam import Explainer
 from models.cnn import build_cnn
 from models.inception import build_inception
 
@@ -82,57 +81,6 @@ def test_inception_as_its_head_says_by_hand(rng):
     expected = np.maximum(features @ channels, 0)
     assert expected.shape == (1, 3, 3) and expected.max() > 0
     np.testing.assert_allclose(Explainer(model).maps(image, [7]), expected, rtol=1e-3, atol=1e-3 * expected.max())
-
-
-@pytest.fixture
-def explanations(tmp_path):
-    """Of the network above, for an image of a red and a green dot."""
-    Image.fromarray(IMAGE[0]).save(tmp_path / "dots.png")
-    model = network(layers.GlobalAveragePooling2D(), weights=[[2, 0], [-1, 3]])
-    return lambda **options: Explanations(model, ("red", "green"), **options)
-
-
-def answered(path):
-    return (path, IMAGE[0]), np.array([0.9, 0.1])
-
-
-def test_the_picture_is_written_beside_the_image_and_shows_the_place(explanations, tmp_path, capsys):
-    file = explanations().write(answered(tmp_path / "dots.png"))
-    assert file == tmp_path / "dots.png.explained.png" and f"explained in {file}" in capsys.readouterr().err
-    pixels = np.asarray(Image.open(file).convert("RGB")).astype(int)
-    height, width = pixels.shape[:2]
-    right = pixels[height // 8 :, width // 2 :]
-    bright = np.argwhere(right[..., 0] - right[..., 2] > 100).mean(axis=0) / right.shape[:2]
-    assert (bright < 0.5).all()  # the red dot is at the top left
-
-
-def test_another_class_in_another_folder_and_no_name_twice(explanations, tmp_path):
-    explain = explanations(named="green", folder=tmp_path / "new" / "folder")
-    files = [explain.write(answered(tmp_path / "dots.png")) for _ in range(2)]
-    assert [file.name for file in files] == ["dots.png.explained.png", "dots.png-2.explained.png"]
-    assert all(file.parent == tmp_path / "new" / "folder" and file.is_file() for file in files)
-
-
-def test_only_an_explanation_is_overwritten(explanations, tmp_path):
-    file = explanations().write(answered(tmp_path / "dots.png"))
-    assert explanations().write(answered(tmp_path / "dots.png")) == file
-    Image.new("RGB", (8, 8)).save(file)
-    before = file.read_bytes()
-    with pytest.raises(Problem, match="is there and is no explanation"):
-        explanations().write(answered(tmp_path / "dots.png"))
-    assert file.read_bytes() == before
-
-
-def test_a_folder_that_cannot_be_written_is_named(explanations, tmp_path):
-    with pytest.raises(Problem, match="dots.png: its explanation cannot be written .*file exists"):
-        explanations(folder=tmp_path / "dots.png").write(answered(tmp_path / "dots.png"))
-
-
-@pytest.mark.parametrize(("name", "hint"), [("gren", "did you mean green"), ("ship", "the classes are red, green")])
-def test_a_class_that_is_none(explanations, name, hint):
-    with pytest.raises(Problem, match=f"no class {name}; {hint}") as problem:
-        explanations(named=name)
-    assert problem.value.status == 2
 
 
 def test_models_that_cannot_be_explained():

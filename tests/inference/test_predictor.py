@@ -1,97 +1,126 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
-from PIL import Image
 
 from classify.command import Problem
-from classify.inference import predictor as inference
-from classify.inference import tta as views
+from classify.inference.litert import LiteRTModel
+from classify.inference.ood import SCORE, generalized_entropy
+from classify.inference.predictor import BATCH_SIZE, Prediction, Predictor, predict
+from classify.inference.tta import average
+from classify.runs import saved
 
 
-class Fake:
+class Brightness:
     """A model of two classes whose second probability is the image's mean brightness."""
 
-    def __init__(self, side):
-        self.input_shape = (None, side, side, 3)
+    input_shape, output_shape = (None, 4, 4, 3), (None, 2)
 
-    def predict_on_batch(self, pixels):
-        assert pixels.shape[1:] == self.input_shape[1:]
-        bright = pixels.reshape(len(pixels), -1).mean(axis=1) / 255
+    def __init__(self):
+        self.batches = []
+
+    def predict_on_batch(self, images):
+        self.batches.append(len(images))
+        bright = images.reshape(len(images), -1).mean(axis=1, dtype="float32") / 255
         return np.stack([1 - bright, bright], axis=1)
 
 
-def test_answers_come_in_order_with_problems_in_their_place(tmp_path):
-    n = 2 * inference.BATCH_SIZE + 3
-    paths = [tmp_path / f"{i:03}.png" for i in range(n)]
-    for i, path in enumerate(paths):
-        Image.fromarray(np.full((8, 8, 3), i, "uint8")).save(path)
-    paths[1].write_text("no image")
-    batches = list(inference.answers(paths, [Fake(8), Fake(4)]))
-    assert [len(batch) for batch in batches] == [inference.BATCH_SIZE, inference.BATCH_SIZE, 3]
-    found = [item for batch in batches for item in batch]
-    assert [path for path, _ in found] == paths
-    for i, (_, answer) in enumerate(found):
-        if i == 1:
-            assert isinstance(answer, Problem)
-        else:
-            np.testing.assert_allclose([one.probabilities for one in answer], [[1 - i / 255, i / 255]] * 2)
-            assert [one.pixels.shape for one in answer] == [(8, 8, 3), (4, 4, 3)] and (answer[0].pixels == i).all()
-            assert [one.averaged for one in answer] == [None, None]
+class Rows:
+    """Images that can be read by arrays of consecutive rows alone, as a store's."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, np.ndarray) and rows.dtype.kind == "i" and (np.diff(rows) == 1).all()
+        return self.images[rows]
 
 
-def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
-    read = []
-    pixels = np.zeros((4, 4, 3), "uint8")
-    monkeypatch.setattr(inference.images, "load_image", lambda path, *size: read.append(path) or pixels)
-    stream = inference.answers(list(range(10 * inference.BATCH_SIZE)), [Fake(4)])
-    for step in range(3):
-        next(stream)
-        assert len(read) <= (step + 2) * inference.BATCH_SIZE
-    stream.close()
-    assert len(read) <= 5 * inference.BATCH_SIZE
-
-
-class Corner(Fake):
-    """Its second probability is the brightness at the top left, so that every view gives another answer."""
-
-    def predict_on_batch(self, pixels):
-        bright = 0.1 + 0.8 * pixels[:, 0, 0, 0] / 255
-        return np.stack([1 - bright, bright], axis=1)
-
-
-def test_test_time_augmentation_is_that_of_views_and_mirrors_where_it_may(tmp_path, rng):
-    pixels = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
-    paths = [tmp_path / f"{i}.png" for i in range(3)]
-    for path, image in zip(paths, pixels, strict=True):
-        Image.fromarray(image).save(path)
-    (tmp_path / "broken.png").touch()
-    model = Corner(8)
-    [batch] = inference.answers([paths[0], tmp_path / "broken.png", *paths[1:]], [model, model], [True, False])
-    assert isinstance(batch.pop(1)[1], Problem)
-    for number, mirror in enumerate((True, False)):
-        found = [answer[number] for _, answer in batch]
-        np.testing.assert_array_equal([one.pixels for one in found], pixels)
-        np.testing.assert_allclose([one.probabilities for one in found], model.predict_on_batch(pixels))
-        expected = views.average(model.predict_on_batch, pixels, mirror)
-        np.testing.assert_allclose([one.averaged for one in found], expected)
-    assert not np.allclose(batch[0][1][0].averaged, batch[0][1][1].averaged)
+@pytest.mark.parametrize("doing", ["predicting", None])
+def test_images_are_asked_for_in_batches_of_rows(doing, rng):
+    images = rng.integers(0, 256, (2 * BATCH_SIZE + 3, 4, 4, 3), dtype="uint8")
+    model = Brightness()
+    probabilities = predict(model, Rows(images), doing)
+    assert model.batches == [BATCH_SIZE, BATCH_SIZE, 3] and probabilities.dtype == "float32"
+    np.testing.assert_allclose(probabilities[:, 1], images.mean(axis=(1, 2, 3)) / 255, rtol=1e-5)
 
 
 def test_no_image_at_all_gets_no_row():
-    model = Fake(4)
-    model.output_shape = (None, 2)
-    assert inference.predict(model, np.zeros((0, 4, 4, 3), "uint8")).shape == (0, 2)
+    assert predict(Brightness(), np.zeros((0, 4, 4, 3), "uint8")).shape == (0, 2)
 
 
-def test_a_batch_without_any_readable_image(tmp_path):
-    [[(path, answer)]] = inference.answers([tmp_path / "missing.png"], [Fake(4)])
-    assert isinstance(answer, Problem) and "missing.png" in str(answer)
+def test_rows_that_are_no_probabilities_are_refused():
+    class Logits(Brightness):
+        def predict_on_batch(self, images):
+            return np.ones((len(images), 2))
 
-
-def test_rows_that_are_no_probabilities_are_refused(tmp_path):
-    class Logits(Fake):
-        def predict_on_batch(self, pixels):
-            return np.ones((len(pixels), 2))
-
-    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
     with pytest.raises(Problem, match="do not sum to 1"):
-        list(inference.answers([tmp_path / "x.png"], [Logits(4)]))
+        predict(Logits(), np.zeros((1, 4, 4, 3), "uint8"))
+
+
+@pytest.fixture
+def run(small_model_file, tmp_path):
+    """A function that makes a run of the small model with these entries in its run.json."""
+
+    def make(**info):
+        folder = shutil.copytree(small_model_file.parent, tmp_path / "a-run")
+        (folder / "run.json").write_text(json.dumps({"class_names": list("abcde"), **info}))
+        return saved.find(folder)
+
+    return make
+
+
+def test_a_predictor_knows_what_its_predictions_need(run):
+    predictor = Predictor(run(mirror=True, unsure={"score": SCORE, "threshold": 1}))
+    assert isinstance(predictor.model, LiteRTModel)
+    assert predictor.name == "a-run" and predictor.class_names == tuple("abcde") and predictor.input_size == (8, 8)
+    assert predictor.mirror is True and predictor.rule == {"score": SCORE, "threshold": 1}
+
+
+def test_a_prediction_holds_all_that_a_model_says_of_an_image(run, rng):
+    images = rng.integers(0, 256, (6, 8, 8, 3), dtype="uint8")
+    predictor = Predictor(run())
+    expected = predict(predictor.model, images)
+    predictions = predictor.predict(images)
+    for image, probabilities, prediction in zip(images, expected, predictions, strict=True):
+        np.testing.assert_array_equal(prediction.pixels, image)
+        np.testing.assert_array_equal(prediction.probabilities, probabilities)
+        assert prediction.model == "a-run" and prediction.class_names == tuple("abcde")
+        assert prediction.best == "abcde"[probabilities.argmax()] and prediction.probability == probabilities.max()
+        assert prediction.averaged is None and prediction.unsure is None
+
+
+def test_a_prediction_is_unsure_above_the_threshold(run, rng):
+    images = rng.integers(0, 256, (6, 8, 8, 3), dtype="uint8")
+    predictor = Predictor(run())
+    scores = generalized_entropy(predict(predictor.model, images))
+    predictor.rule = {"score": SCORE, "threshold": float(np.median(scores))}
+    assert [prediction.unsure for prediction in predictor.predict(images)] == (scores > np.median(scores)).tolist()
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_test_time_augmentation_mirrors_where_the_data_may_be(mirror, run, rng):
+    images = rng.integers(0, 256, (6, 8, 8, 3), dtype="uint8")
+    predictor = Predictor(run(mirror=mirror))
+    averaged = [prediction.averaged for prediction in predictor.predict(images, tta=True)]
+    np.testing.assert_array_equal(averaged, average(predictor.model.predict_on_batch, images, mirror))
+    assert not np.array_equal(averaged, average(predictor.model.predict_on_batch, images, not mirror))
+
+
+def test_a_model_with_another_number_of_classes_than_its_run_names_is_refused(run):
+    with pytest.raises(Problem, match="has 5 classes, but its run.json names 2"):
+        Predictor(run(class_names=["a", "b"]))
+
+
+def test_the_entries_of_a_prediction_for_json():
+    probabilities = np.array([0.25, 0.75], "float32")
+    plain = {"class": "b", "probability": 0.75, "probabilities": {"a": 0.25, "b": 0.75}, "unsure": False}
+    entries = Prediction("m", ("a", "b"), probabilities, None, unsure=False).entries()
+    assert entries == plain and json.dumps(entries)
+    tta = {"class": "a", "probability": 0.5, "probabilities": {"a": 0.5, "b": 0.5}}
+    entries = Prediction("m", ("a", "b"), probabilities, None, False, np.array([0.5, 0.5])).entries()
+    assert entries == plain | {"tta": tta}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classify.inference import tta as views
+from classify.inference import tta
 
 
 def softmax(logits):
@@ -22,7 +22,7 @@ def test_the_logits_of_the_views_are_averaged(mirror, rng):
     for weight, view in ((2, images), (1, padded[:, 0:6, 0:7]), (1, padded[:, 2:8, 2:9])):
         both = [np.log(by_position(v)) for v in ((view, view[:, :, ::-1]) if mirror else (view,))]
         logits = logits + weight / 4 * np.mean(both, axis=0)
-    np.testing.assert_allclose(views.average(by_position, images, mirror), softmax(logits), rtol=1e-6)
+    np.testing.assert_allclose(tta.average(by_position, images, mirror), softmax(logits), rtol=1e-6)
 
 
 def test_a_model_blind_to_the_views_keeps_its_answer(rng):
@@ -31,10 +31,10 @@ def test_a_model_blind_to_the_views_keeps_its_answer(rng):
 
     images = np.full((3, 6, 6, 3), 100.0)
     images[:, 2:4, 2:4] = rng.integers(0, 256, (3, 1, 1, 3))
-    np.testing.assert_allclose(views.average(predict, images), predict(images), rtol=1e-6)
+    np.testing.assert_allclose(tta.average(predict, images), predict(images), rtol=1e-6)
 
 
 def test_a_probability_of_zero_stays_finite():
     certain = np.array([[1.0, 0.0]], "float32")
-    result = views.average(lambda images: certain, np.zeros((1, 4, 4, 3)))
+    result = tta.average(lambda images: certain, np.zeros((1, 4, 4, 3)))
     assert np.isfinite(result).all() and result[0, 0] > 0.999

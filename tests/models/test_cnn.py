@@ -2,23 +2,23 @@ import keras
 import numpy as np
 import pytest
 
-from classify.options import ACTIVATIONS
-from models.cnn import build_cnn
+from models.cnn import NETWORKS, build_cnn
+from train_cnn import ACTIVATIONS
 
 SHAPE = (32, 32, 3)
 
 
-RECIPES = {"tutorial": 122_570, "standard": 1_975_082, "record": 1_975_082, "sprint": 295_978}
+PARAMETERS = {"tutorial": 122_570, "standard": 1_975_082, "small": 295_978}
 
 
-@pytest.mark.parametrize(("recipe", "parameters"), RECIPES.items())
-def test_parameter_count(recipe, parameters):
-    assert build_cnn(recipe, SHAPE, 10).count_params() == parameters
+@pytest.mark.parametrize(("network", "parameters"), PARAMETERS.items())
+def test_parameter_count(network, parameters):
+    assert build_cnn(network, SHAPE, 10).count_params() == parameters
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_is_a_sequential_of_the_promised_built_in_layers(recipe):
-    model = build_cnn(recipe, SHAPE, 10, dropout=0.3)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_is_a_sequential_of_the_promised_built_in_layers(network):
+    model = build_cnn(network, SHAPE, 10, dropout=0.3)
     kinds = [type(layer).__name__ for layer in model.layers]
     assert isinstance(model, keras.Sequential)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
@@ -33,9 +33,9 @@ def test_the_tutorial_is_three_convolutions_of_32_64_64_and_a_dense_of_64():
     assert [layer.units for layer in layers if isinstance(layer, keras.layers.Dense)] == [64, 10]
 
 
-@pytest.mark.parametrize("recipe", ["tutorial", "standard"])
-def test_raw_pixels_of_any_dtype_give_the_same_probabilities(recipe, rng):
-    model = build_cnn(recipe, SHAPE, 7)
+@pytest.mark.parametrize("network", ["tutorial", "standard"])
+def test_raw_pixels_of_any_dtype_give_the_same_probabilities(network, rng):
+    model = build_cnn(network, SHAPE, 7)
     model.layers[-1].kernel.assign(rng.normal(size=model.layers[-1].kernel.shape))
     pixels = rng.integers(0, 256, (5, *SHAPE), dtype="uint8")
     probabilities = model.predict(pixels, verbose=0)
@@ -77,7 +77,7 @@ def test_the_standard_network_starts_by_passing_its_input_on(rng):
 
 def test_silu_comes_as_gelu():
     """Normalized values come out of scale and activation as 1.7 times what GELU makes of them."""
-    model = build_cnn("record", SHAPE, 10, activation="silu")
+    model = build_cnn("standard", SHAPE, 10, activation="silu")
     values = np.linspace(-4, 4, 101, dtype="float32")
     normalization, activation = model.layers[5:7]
     assert set(normalization.gamma.numpy()) == {np.float32(1.7)}
@@ -85,7 +85,7 @@ def test_silu_comes_as_gelu():
     np.testing.assert_allclose(stretched / 1.7, keras.activations.gelu(values, approximate=False), atol=0.021)
 
 
-@pytest.mark.parametrize("recipe", ["standard", "sprint"])
-def test_an_untrained_network_finds_all_classes_equally_likely(recipe, rng):
+@pytest.mark.parametrize("network", ["standard", "small"])
+def test_an_untrained_network_finds_all_classes_equally_likely(network, rng):
     pixels = rng.integers(0, 256, (5, *SHAPE), dtype="uint8")
-    np.testing.assert_allclose(build_cnn(recipe, SHAPE, 10).predict(pixels, verbose=0), 0.1, rtol=1e-6)
+    np.testing.assert_allclose(build_cnn(network, SHAPE, 10).predict(pixels, verbose=0), 0.1, rtol=1e-6)

@@ -44,10 +44,10 @@ def test_layer_order_and_sizes():
 
 def test_training_the_whole_model_leaves_the_base_as_it_is(rng):
     model = build_inception((16, 16, 3), 3, weights=None, upsampling=5)
-    before = model.layers[2].get_weights()
+    before = model.get_layer("inception_v3").get_weights()
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(rng.integers(0, 256, (8, 16, 16, 3)), rng.integers(0, 3, 8), batch_size=4, verbose=0)
-    for a, b in zip(model.layers[2].get_weights(), before, strict=True):
+    for a, b in zip(model.get_layer("inception_v3").get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

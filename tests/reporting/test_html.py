@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 from selenium import webdriver
 
-from classify.data import sources as data
+from classify.data.dataset import Source
 from classify.evaluation import metrics
-from classify.reporting import html as page
-from classify.reporting import plots
-from classify.reporting import terminal as report
-from classify.runs import folder as runs
+from classify.evaluation.measuring import Measurement, NamedSplit, compare
+from classify.reporting import plots, sentences
+from classify.reporting.html import image_uri, render
+from classify.runs.history import COLUMNS
+from classify.runs.saved import SavedModel
 
 NASTY = '<script>alert("1")</script> & $\\frac{'
 DIGITS = tuple("0123456789")
@@ -35,59 +36,62 @@ def trained(folder, name, history=True, **info):
     (folder / name).mkdir(parents=True, exist_ok=True)
     if history:
         lines = [f"{epoch},{2 / epoch},{1 - 0.5 / epoch},{2 / epoch},{1 - 0.6 / epoch},0.01,3" for epoch in range(1, 7)]
-        (folder / name / "history.csv").write_text("\n".join([",".join(runs.COLUMNS), *lines]))
+        (folder / name / "history.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
         (folder / name / "run.json").write_text("{}")
-    return runs.SavedModel(name, folder / name / "model.keras", {"data": "digits"} | info)
+    return SavedModel(name, folder / name / "model.keras", {"data": "digits"} | info)
 
 
-def rendered(saved, probabilities, split, class_names=DIGITS, split_name="test", name="digits", more=()):
+def rendered(saved, probabilities, split, more=()):
     """The page on these models, as ``evaluate.py`` makes it, and the comparisons in it."""
-    source = data.Source(name, name, "scikit-learn", class_names, ("train", "test"), None)
-    rows = [
-        {
-            "name": model.name,
-            **metrics.measure(split.labels, found, class_names),
-            "calibration": metrics.calibration(split.labels, found),
-            "parameters": 1_168_362,
-            "bytes": 4_769_347,
-            "images_per_second": 2561.3,
-            **dict(more),
-        }
-        for model, found in zip(saved, probabilities, strict=True)
+    class_names = split.source.class_names
+    measurements = [
+        Measurement(
+            model,
+            answers,
+            {
+                "name": model.name,
+                **metrics.measure(split.labels, answers, class_names),
+                "calibration": metrics.calibration(split.labels, answers),
+                "parameters": 1_168_362,
+                "bytes": 4_769_347,
+                "images_per_second": 2561.3,
+                **dict(more),
+            },
+        )
+        for model, answers in zip(saved, probabilities, strict=True)
     ]
-    first, *others = probabilities
-    comparisons = [
-        {
-            "models": [saved[0].name, model.name],
-            **metrics.compare(split.labels, first.argmax(axis=1), other.argmax(axis=1), class_names),
-        }
-        for model, other in zip(saved[1:], others, strict=True)
-    ]
-    models = list(zip(saved, probabilities, strict=True))
-    return page.render(source, split_name, split, rows, comparisons, models), comparisons
+    comparisons = compare(measurements, split)
+    return render(split, measurements, comparisons), comparisons
 
 
-def images(rng, n, classes):
-    labels = np.arange(n) % classes
-    return data.Split(rng.integers(0, 256, (n, 32, 32, 3), dtype="uint8"), labels)
+def images(rng, n, class_names=DIGITS, name="test"):
+    labels = np.arange(n) % len(class_names)
+    source = Source("digits", "digits", "scikit-learn", class_names, ("train", "test"), None)
+    return NamedSplit(rng.integers(0, 256, (n, 32, 32, 3), dtype="uint8"), labels, source, name, 0.1)
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Pages of one, two and four models; the last with 100 classes and names that nobody should choose."""
     folder, rng = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
-    few, many = images(rng, 360, 10), images(rng, 2_000, 100)
     names = (NASTY, "a class with quite a long name, longer than any picture has room for", "貓", *map(str, range(97)))
+    few, many = images(rng, 360), images(rng, 2_000, names)
     models = [trained(folder, name) for name in ("cnn-digits", "cnn-tutorial-digits")]
     more = [*models, trained(folder, '"><img src=x>', history=False), trained(folder, "inception-2")]
     made = {
         "one": rendered(models[:1], [answers(rng, few.labels, 10, 2)], few),
         "two": rendered(models, [answers(rng, few.labels, 10, skill) for skill in (3, 2)], few),
-        "four": rendered(more, [answers(rng, many.labels, 100, skill) for skill in (4, 3, 2, 1)], many, names),
+        "four": rendered(more, [answers(rng, many.labels, 100, skill) for skill in (4, 3, 2, 1)], many),
     }
     for name, (html, _) in made.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return folder, made
+
+
+@pytest.fixture
+def without_charts(monkeypatch):
+    """Leave the charts empty: they take most of the time."""
+    monkeypatch.setattr(plots, "embed", lambda *arguments, **options: ("data:,", "data:,"))
 
 
 class Tags(HTMLParser):
@@ -134,7 +138,7 @@ def test_the_page_says_what_was_measured_and_the_verdict(pages):
     html, [comparison] = pages[1]["two"]
     text = Tags(html).text
     assert "digits test: cnn-digits and cnn-tutorial-digits" in text and "360 images, scikit-learn." in text
-    assert " ".join(report.verdict(comparison).split()) in text
+    assert sentences.verdict(comparison).replace("\u00a0", " ") in text
     assert html.count("<picture>") == 7  # curves, confusion and reliability of each, and the classes
     assert len(Tags(html).named("figure")) == html.count("<figcaption>") == 7
 
@@ -148,7 +152,7 @@ def test_one_model_is_no_comparison(pages):
 
 def test_a_model_without_a_history_says_so(pages):
     html, _ = pages[1]["four"]
-    assert Tags(html).text.count("No history.csv of its own") == 1 and html.count("<picture>") == 12
+    assert Tags(html).text.count("This model has no history.csv") == 1 and html.count("<picture>") == 12
     assert "Shown are the 20 of 100 classes that the models differ most on." in Tags(html).text
 
 
@@ -157,16 +161,16 @@ def test_every_image_has_words_for_those_who_do_not_see_it(pages):
         assert all(image["alt"] for image in Tags(html).named("img"))
 
 
-def test_other_data_and_other_splits_are_called_so(tmp_path, rng):
-    split = images(rng, 40, 10)
-    saved, found = [trained(tmp_path, "cnn", data="cifar10")], [answers(rng, split.labels, 10, 2)]
-    text = Tags(rendered(saved, found, split, split_name="validation")[0]).text
-    assert "digits validation: cnn" in text and "flatter" in text and "which was cifar10" in text
-    assert "flatter" not in Tags(rendered(saved, found, split)[0]).text
+def test_other_data_and_other_splits_are_called_so(tmp_path, rng, without_charts):
+    validation, test = images(rng, 40, name="validation"), images(rng, 40)
+    saved, probabilities = [trained(tmp_path, "cnn", data="cifar10")], [answers(rng, test.labels, 10, 2)]
+    text = Tags(rendered(saved, probabilities, validation)[0]).text
+    assert "digits validation: cnn" in text and "flatter" in text and "trained on other data: cifar10" in text
+    assert "flatter" not in Tags(rendered(saved, probabilities, test)[0]).text
 
 
 def test_models_without_mistakes_or_differences(tmp_path, rng):
-    split = images(rng, 40, 10)
+    split = images(rng, 40)
     perfect = np.eye(10, dtype="float32")[split.labels]
     saved = [trained(tmp_path, "a"), trained(tmp_path, "b")]
     text = Tags(rendered(saved, [perfect, perfect], split)[0]).text
@@ -174,20 +178,20 @@ def test_models_without_mistakes_or_differences(tmp_path, rng):
     assert "same answer to each of the 40 images" in text
 
 
-def test_the_surest_mistakes_come_first(tmp_path, rng):
-    split = images(rng, 40, 10)
-    found = np.eye(10)[split.labels] * 0.9 + 0.01
+def test_the_surest_mistakes_come_first(tmp_path, rng, without_charts):
+    split = images(rng, 40)
+    probabilities = np.eye(10)[split.labels] * 0.9 + 0.01
     for image, sure in ((7, 0.7), (3, 0.95), (12, 0.8)):
-        found[image] = (1 - sure) / 9
-        found[image, 0] = sure
-    html, _ = rendered([trained(tmp_path, "a")], [found], split)
+        probabilities[image] = (1 - sure) / 9
+        probabilities[image, 0] = sure
+    html, _ = rendered([trained(tmp_path, "a")], [probabilities], split)
     tiles = [image for image in Tags(html).named("img") if "called" in image["alt"]]
     assert [tile["alt"] for tile in tiles] == ["3, called 0", "2, called 0", "7, called 0"]
     np.testing.assert_array_equal(pixels(tiles[0]["src"]), split.images[3])
 
 
-def test_disagreements_are_ranked_by_the_least_sure_model(tmp_path, rng):
-    split = images(rng, 40, 10)
+def test_disagreements_are_ranked_by_the_least_sure_model(tmp_path, rng, without_charts):
+    split = images(rng, 40)
     first, second = (np.eye(10)[split.labels] * 0.9 + 0.01 for _ in range(2))
     for image, sure, other_sure in ((21, 0.99, 0.5), (33, 0.8, 0.91), (5, 0.6, 0.91)):
         first[image] = (1 - sure) / 9
@@ -206,7 +210,7 @@ def pixels(uri):
 
 
 def test_large_images_become_thumbnails(rng):
-    assert pixels(page.image_uri(rng.integers(0, 256, (300, 200, 3), dtype="uint8"))).shape == (96, 64, 3)
+    assert pixels(image_uri(rng.integers(0, 256, (300, 200, 3), dtype="uint8"))).shape == (96, 64, 3)
 
 
 def luminance(colour):
@@ -234,8 +238,8 @@ def test_text_and_colours_stand_out_from_both_grounds(pages):
         assert contrast(colour, light) >= 3 and contrast(plots.DARK[colour], dark) >= 3
 
 
-def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tmp_path, rng):
-    split = images(rng, 60, 10)
+def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tmp_path, rng, without_charts):
+    split = images(rng, 60)
     saved, probabilities = [trained(tmp_path, "cnn")], [answers(rng, split.labels, 10, 2)]
     plain, _ = rendered(saved, probabilities, split)
     assert "test-time augmentation" not in plain and "corrupted" not in plain

@@ -43,25 +43,6 @@ def test_confusion_writes_the_counts_and_colours_the_shares(tmp_path):
     figure.savefig(tmp_path / "confusion.png")
 
 
-def test_a_study_shows_each_seed_the_mean_and_every_rate(tmp_path):
-    results = {
-        "adam": {
-            "accuracies": [0.6, 0.7],
-            "curves": [[0.3, 0.6], [0.5, 0.7]],
-            "rate": 0.1,
-            "rates": {0.1: 0.6, 1.0: 0.2},
-        },
-        "sgd": {"accuracies": [0.5, 0.0], "curves": [[0.4, 0.5]], "rate": 1.0, "rates": {1.0: 0.5}},  # one diverged
-    }
-    figure = plots.study(results, "title")
-    seeds, curves, rates = figure.axes
-    assert list(seeds.lines[0].get_xdata()) == [0.6, 0.7] and seeds.lines[1].get_xdata()[0] == pytest.approx(0.65)
-    assert [label.get_text() for label in seeds.get_yticklabels()] == ["adam", "sgd"]
-    np.testing.assert_allclose(curves.lines[0].get_ydata(), [0.4, 0.65])
-    assert list(rates.lines[0].get_xdata()) == [0.1, 1.0] and list(rates.lines[1].get_xdata()) == [0.1]
-    figure.savefig(tmp_path / "study.png")
-
-
 def test_confusion_of_many_classes_has_no_numbers_but_a_scale():
     names = [f"class {index}" for index in range(100)]
     figure = plots.confusion({"confusion_matrix": np.eye(100, dtype=int).tolist(), "class_names": names}, width=9)
@@ -82,8 +63,8 @@ def test_bars_of_recall_a_class_and_model():
 
 def test_a_reliability_diagram_shows_accuracy_and_share_of_each_bin():
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 6)
-    found = calibration(np.array([0, 0, 0, 1] + [1, 1, 0, 0, 0, 0]), probabilities, bins=10)
-    above, below = plots.reliability(found).axes
+    scores = calibration(np.array([0, 0, 0, 1] + [1, 1, 0, 0, 0, 0]), probabilities, bins=10)
+    above, below = plots.reliability(scores).axes
     assert [bar.get_height() for bar in above.patches] == pytest.approx([2 / 6, 3 / 4])
     assert [bar.get_x() for bar in above.patches] == pytest.approx([0.5, 0.8])
     assert [bar.get_height() for bar in below.patches] == pytest.approx([0.6, 0.4])

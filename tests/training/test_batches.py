@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from classify.data.sources import Split
-from classify.training.batches import Batches, stream
+from classify.data.dataset import Split
+from classify.training.batches import Batches
 
 
 @pytest.fixture
@@ -14,37 +14,33 @@ def split(rng):
 
 
 def seen(batches):
-    return [int(image[0, 0, 0]) for step in range(batches.num_batches) for image in batches[step][0]]
+    return [int(image[0, 0, 0]) for step in range(batches.num_batches) for image in batches.batch(0, step)[0]]
 
 
 def test_an_epoch_shows_every_image_once_in_batches_of_nearly_one_size(split):
     batches = Batches(split, classes=4, batch_size=25, augment=False)
-    assert [len(batches[step][1]) for step in range(batches.num_batches)] == [21, 21, 21, 20, 20]
+    assert [len(batches.batch(0, step)[1]) for step in range(batches.num_batches)] == [21, 21, 21, 20, 20]
     assert sorted(seen(batches)) == list(range(103))
 
 
 def test_labels_belong_to_their_images(split):
-    images, labels = Batches(split, classes=4, batch_size=50, augment=False)[1]
+    images, labels = Batches(split, classes=4, batch_size=50, augment=False).batch(0, 1)
     np.testing.assert_array_equal(labels.argmax(axis=1), images[:, 0, 0, 0] % 4)
     assert labels.dtype == np.float32 and set(np.unique(labels)) == {0.0, 1.0}
 
 
 def test_label_smoothing_spreads_its_share_over_all_classes(split):
-    _, labels = Batches(split, classes=4, batch_size=50, augment=False, label_smoothing=0.2)[0]
+    _, labels = Batches(split, classes=4, batch_size=50, augment=False, label_smoothing=0.2).batch(0, 0)
     np.testing.assert_allclose(np.sort(labels[0]), [0.05, 0.05, 0.05, 0.85], rtol=1e-6)
 
 
 def test_epochs_differ_and_a_batch_depends_on_seed_epoch_and_step_alone(split):
-    one, other = (Batches(split, classes=4, batch_size=25, seed=7) for _ in range(2))
-    first = one[3][0].copy()
-    one.start_epoch(1)
-    second = one[3][0].copy()
+    batches, again = (Batches(split, classes=4, batch_size=25, seed=7) for _ in range(2))
+    first, second = (batches.batch(epoch, 3)[0] for epoch in (0, 1))
     assert not np.array_equal(first, second)
-    other.start_epoch(1)
-    np.testing.assert_array_equal(other[3][0], second)
-    other.start_epoch(0)
-    np.testing.assert_array_equal(other[3][0], first)
-    assert not np.array_equal(Batches(split, classes=4, batch_size=25, seed=8)[3][0], first)
+    np.testing.assert_array_equal(again.batch(1, 3)[0], second)
+    np.testing.assert_array_equal(again.batch(0, 3)[0], first)
+    assert not np.array_equal(Batches(split, classes=4, batch_size=25, seed=8).batch(0, 3)[0], first)
 
 
 def mirrored_images(split, seed, epoch, **options):
@@ -53,8 +49,7 @@ def mirrored_images(split, seed, epoch, **options):
     images[:, :, :4] = 255
     images[:, :, :, 1] = np.arange(len(images))[:, None, None]
     batches = Batches(Split(images, split.labels), classes=4, batch_size=103, seed=seed, **options)
-    batches.start_epoch(epoch)
-    shown = batches[0][0]
+    shown = batches.batch(epoch, 0)[0]
     return dict(zip(shown[:, 0, 0, 1].tolist(), (shown[:, 4, 1, 0] == 0).tolist(), strict=True))
 
 
@@ -67,21 +62,3 @@ def test_half_of_the_images_are_mirrored_and_the_other_half_in_the_next_epoch(sp
 
 def test_digits_are_never_mirrored(split):
     assert not any(any(mirrored_images(split, 3, epoch, mirror=False).values()) for epoch in range(2))
-
-
-def test_stream_reads_each_batch_once_without_autotuning():
-    """Autotuning's thread is waited for at the end of an epoch, up to twice its time."""
-    seen = []
-
-    def batch(step):
-        seen.append(int(step))
-        return np.full((3 - step, 2), step, "uint8"), np.full(3 - step, step / 2, "float32")
-
-    dataset = stream(batch, 3)
-    seen.clear()
-    found = list(dataset.as_numpy_iterator())
-    assert seen == [0, 1, 2] and len(dataset) == 3 and dataset.options().autotune.enabled is False
-    for step, (images, labels) in enumerate(found):
-        np.testing.assert_array_equal(images, batch(step)[0])
-        np.testing.assert_array_equal(labels, batch(step)[1])
-        assert (images.dtype, labels.dtype) == ("uint8", "float32")

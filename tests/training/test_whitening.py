@@ -9,7 +9,7 @@ def whitened(images):
     model = keras.Sequential(
         [
             keras.layers.Input(images.shape[1:]),
-            keras.layers.Rescaling(1 / 64, offset=-2),
+            keras.layers.Rescaling(1 / 64, offset=-2, name="rescaling"),
             keras.layers.Conv2D(24, 2, use_bias=False, name="whitening"),
         ]
     )
@@ -33,3 +33,11 @@ def test_what_the_filters_see_is_uncorrelated_and_of_variance_one(rng):
 def test_a_pattern_that_never_occurs_stays_finite():
     model = whitened(np.full((10, 4, 4, 3), 200, "uint8"))
     assert np.isfinite(model.get_weights()[0]).all()
+
+
+def test_a_network_without_the_layer_is_left_as_it_is(rng):
+    model = keras.Sequential([keras.layers.Input((4, 4, 3)), keras.layers.Conv2D(2, 2)])
+    before = model.get_weights()
+    whiten(model, rng.integers(0, 256, (9, 4, 4, 3), dtype="uint8"))
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)

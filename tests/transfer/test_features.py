@@ -2,12 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from classify.data.sources import Split
+from classify.data.dataset import Split
 from classify.runs.folder import Run
-from classify.training import loop as training
+from classify.training import loop
 from classify.training.batches import Batches, one_hot
+from classify.training.optimizers import make_optimizer
 from classify.transfer import features
-from classify.transfer.features import Extractor, FeatureBatches, Features
+from classify.transfer.features import Extractor, FeatureBatches, Features, Mirrored
 from models.inception import build_head, build_inception, set_head
 
 
@@ -32,6 +33,10 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(features, "BATCH_SIZE", 4)
 
 
+def everything(features):
+    return features[np.arange(len(features))]
+
+
 def shards(extractor):
     return {path.name: path.read_bytes() for path in extractor.folder.iterdir()}
 
@@ -41,10 +46,10 @@ def forbid_computing(extractor, monkeypatch):
 
 
 def test_the_composed_models_probabilities_are_the_heads_on_the_features(model, images, tmp_path):
-    found = Extractor(model, "float32", tmp_path).extract(images, "test")
+    features = everything(Extractor(model, "float32", tmp_path).extract(images, "test"))
     head = build_head(4)
     set_head(model, head)
-    np.testing.assert_allclose(model.predict(images, verbose=0), head.predict(found[:], verbose=0), atol=1e-4)
+    np.testing.assert_allclose(model.predict(images, verbose=0), head.predict(features, verbose=0), atol=1e-4)
 
 
 def test_training_the_head_on_features_is_training_the_whole_frozen_model(images, tmp_path):
@@ -56,25 +61,26 @@ def test_training_the_head_on_features_is_training_the_whole_frozen_model(images
     set_head(head, model)
     start = head.get_weights()
     labels = np.arange(len(images)) % 4
-    found = Extractor(model, "float32", tmp_path).extract(images, "train")
+    features = Extractor(model, "float32", tmp_path).extract(images, "train")
     for network, batches in (
         (model, Batches(Split(images, labels), 4, batch_size=8, augment=False)),
-        (head, FeatureBatches(Split(found, labels), 4, batch_size=8)),
+        (head, FeatureBatches(Split(features, labels), 4, batch_size=8)),
     ):
-        optimizer = training.make_optimizer("sgd", 1.0)
+        optimizer = make_optimizer("sgd", 1.0)
         network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         with Run(tmp_path / network.name) as run:
-            training.fit(network, batches, Split(images, labels).take([]), 3, run)
-    trained = [weight for layer in model.layers[-3:] for weight in layer.get_weights()]
+            loop.fit(network, batches, Split(images, labels).take([]), 3, run)
+    trained = [weight for name in ("hidden", "probabilities") for weight in model.get_layer(name).get_weights()]
     for whole, alone, before in zip(trained, head.get_weights(), start, strict=True):
         assert np.abs(whole - before).max() > 1e-3
         np.testing.assert_allclose(alone, whole, atol=1e-5)
-    np.testing.assert_allclose(head.predict(found[:], verbose=0), model.predict(images, verbose=0), atol=1e-5)
+    answers = head.predict(everything(features), verbose=0)
+    np.testing.assert_allclose(answers, model.predict(images, verbose=0), atol=1e-5)
 
 
 def test_bfloat16_features_are_close(model, images, tmp_path):
-    exact = Extractor(model, "float32", tmp_path).extract(images, "test")[:]
-    rough = Extractor(model, "bfloat16", tmp_path).extract(images, "test")[:]
+    exact = everything(Extractor(model, "float32", tmp_path).extract(images, "test"))
+    rough = everything(Extractor(model, "bfloat16", tmp_path).extract(images, "test"))
     assert rough.dtype == np.float32
     assert 0 < np.linalg.norm(rough - exact) < 0.05 * np.linalg.norm(exact)
 
@@ -83,7 +89,7 @@ def test_a_second_extraction_computes_nothing(model, images, tmp_path, monkeypat
     first = Extractor(model, "float32", tmp_path).extract(images, "test")
     again = Extractor(model, "float32", tmp_path)
     forbid_computing(again, monkeypatch)
-    np.testing.assert_array_equal(again.extract(images, "test")[:], first[:])
+    np.testing.assert_array_equal(everything(again.extract(images, "test")), everything(first))
     assert len(again.extract(images[:20], "fewer")) == 20
 
 
@@ -112,21 +118,22 @@ def test_a_killed_extraction_loses_one_shard_and_ends_the_same_to_the_bit(model,
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
 def test_a_damaged_shard_is_named_and_computed_again(damage, model, images, tmp_path, capsys):
     extractor = Extractor(model, "float32", tmp_path)
-    expected = extractor.extract(images, "test")[:].copy()
+    expected = everything(extractor.extract(images, "test"))
     before = shards(extractor)
     path = extractor.folder / sorted(before)[0]
     content = before[path.name]
     middle = len(content) // 2
     changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     path.write_bytes({"cut": content[:-9], "changed": changed, "empty": b""}[damage])
-    np.testing.assert_array_equal(extractor.extract(images, "test")[:], expected)
+    np.testing.assert_array_equal(everything(extractor.extract(images, "test")), expected)
     assert shards(extractor) == before
     assert f"{path} is damaged" in capsys.readouterr().err
 
 
 def test_whatever_changes_the_features_changes_the_folder(model, tmp_path):
     other = build()
-    other.layers[2].layers[1].kernel.assign_add(other.layers[2].layers[1].kernel * 0.01)
+    kernel = other.get_layer("inception_v3").layers[1].kernel
+    kernel.assign_add(kernel * 0.01)
     variants = [
         (model, "float32"),
         (model, "bfloat16"),
@@ -141,18 +148,23 @@ def test_whatever_changes_the_features_changes_the_folder(model, tmp_path):
 
 def test_rows_across_shards(rng):
     whole = rng.random((25, 6)).astype("float32")
-    found = Features([whole[:10], whole[10:20], whole[20:]], 6)
-    rows = rng.permutation(25)[:13]
-    np.testing.assert_array_equal(found[rows], whole[rows])
-    np.testing.assert_array_equal(found[5:22], whole[5:22])
-    assert len(found) == 25 and Features([], 6)[:].shape == (0, 6)
+    features = Features([whole[:10], whole[10:20], whole[20:]], 6)
+    for rows in (rng.permutation(25)[:13], np.arange(5, 22)):
+        np.testing.assert_array_equal(features[rows], whole[rows])
+    assert len(features) == 25 and everything(Features([], 6)).shape == (0, 6)
 
 
 def test_half_of_a_batch_may_be_mirrored(rng):
     plain, labels = Features([np.zeros((400, 2), "float32")], 2), np.arange(400) % 2
     mirrored = Features([np.ones((400, 2), "float32")], 2)
     batches = FeatureBatches(Split(plain, labels), 2, batch_size=400, mirrored=mirrored)
-    found, answers = batches[0]
-    assert 0.4 < found.mean() < 0.6 and (found[:, 0] == found[:, 1]).all()
-    np.testing.assert_array_equal(answers, one_hot(labels[batches.rows[0]], 2))
-    assert FeatureBatches(Split(plain, labels), 2, batch_size=400)[0][0].max() == 0
+    features, answers = batches.batch(0, 0)
+    assert 0.4 < features.mean() < 0.6 and (features[:, 0] == features[:, 1]).all()
+    np.testing.assert_array_equal(answers, one_hot(labels[batches.rows(0, 0)], 2))
+    assert FeatureBatches(Split(plain, labels), 2, batch_size=400).batch(0, 0)[0].max() == 0
+
+
+def test_mirrored_images(images):
+    rows = np.array([3, 1])
+    np.testing.assert_array_equal(Mirrored(images)[rows], images[rows][:, :, ::-1])
+    assert len(Mirrored(images)) == 25

@@ -9,7 +9,11 @@ from classify.command import Problem
 from classify.transfer import weights
 from models.inception import build_inception
 
-build = functools.partial(build_inception, (16, 16, 3), 4, upsampling=5)
+
+def build(weights_option):
+    file = weights.find(weights_option)
+    with weights.checked(file):
+        return build_inception((16, 16, 3), 4, file, upsampling=5)
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +31,9 @@ def file(tmp_path_factory):
 
 
 def test_a_weights_file_is_loaded(file):
-    model = weights.build(build, str(file))
+    model = build(str(file))
     expected = keras.applications.InceptionV3(weights=str(file), include_top=False, input_shape=(80, 80, 3))
-    for a, b in zip(model.layers[2].get_weights(), expected.get_weights(), strict=True):
+    for a, b in zip(model.get_layer("inception_v3").get_weights(), expected.get_weights(), strict=True):
         assert (a == b).all()
 
 
@@ -39,7 +43,7 @@ def test_none_gives_random_weights():
 
 def test_a_missing_file_is_named():
     with pytest.raises(Problem, match="no weights file nowhere.h5"):
-        weights.build(build, "nowhere.h5")
+        build("nowhere.h5")
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "truncated", "another network"])
@@ -52,13 +56,13 @@ def test_a_wrong_file_is_named_in_one_line(kind, file, tmp_path):
     else:
         path.write_text("hello" if kind == "text" else "")
     with pytest.raises(Problem, match="wrong.weights.h5 does not hold InceptionV3's weights") as problem:
-        weights.build(build, str(path))
+        build(str(path))
     assert "\n" not in str(problem.value)
 
 
 def test_a_failed_download_says_what_to_do(tmp_path):
     with pytest.raises(Problem) as problem:
-        weights.build(build, "imagenet")
+        build("imagenet")
     message = str(problem.value)
     assert weights.NAME in message and str(tmp_path / "keras" / "models") in message
     assert "--weights path/to/file" in message and "127.0.0.1:9 did not answer" in message
@@ -74,7 +78,7 @@ def test_the_download_is_checked_and_kept_where_keras_looks(file, tmp_path, monk
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(weights, "URL", f"http://127.0.0.1:{server.server_address[1]}/{weights.NAME}")
-        found = weights.find("imagenet")
+        path = weights.find("imagenet")
         server.shutdown()
-    assert found == str(tmp_path / "keras" / "models" / weights.NAME)
-    assert weights.find("imagenet") == found  # without the server
+    assert path == str(tmp_path / "keras" / "models" / weights.NAME)
+    assert weights.find("imagenet") == path  # without the server

@@ -1,11 +1,11 @@
 """Damaged image files through predict.py: each must be answered, or named in one line.
 
-  python benchmarks/fuzz.py
-  python benchmarks/fuzz.py --files 60 --batches 1 --seed 3
+  python tests/fuzz.py
+  python tests/fuzz.py --files 60 --batches 1 --seed 3
 
-PNG, JPEG, WebP, GIF, BMP and TIFF files of every mode, made here by Pillow, with bytes flipped, cut off, under
-another format's header, or with sizes and lengths set to huge numbers (a PNG's checksum made right again, so that
-it is believed). predict.py is run on folders of them as a user would: no traceback, no hang, below 1 GB of memory.
+Pillow makes PNG, JPEG, WebP, GIF, BMP and TIFF files of every mode. They are damaged: bytes flipped, the end cut off,
+another format's header, or sizes and lengths set to huge numbers (with a right checksum in a PNG, so that it is
+believed). Then predict.py gets folders of them, as from a user: no traceback, no hang, below 1 GB of memory.
 """
 
 import io
@@ -24,7 +24,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from classify import command, options
-from classify.runs import folder as runs
+from classify.environment import PROJECT
+from classify.runs.saved import SHIPPED
 
 FORMATS = {
     "png": ("1", "L", "P", "RGB", "RGBA", "I;16"),
@@ -49,8 +50,8 @@ def main():
     for batch in np.array_split(np.arange(args.files), args.batches):
         with tempfile.TemporaryDirectory() as folder:
             write_damaged(Path(folder), [f"{number:04}" for number in batch], rng)
-            count, found = check(folder, args.timeout)
-        answered, faults = answered + count, faults + found
+            count, new_faults = check(folder, args.timeout)
+        answered, faults = answered + count, faults + new_faults
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     if peak >= 1e9:
         faults.append("1 GB of memory exceeded")
@@ -62,7 +63,7 @@ def main():
 def check(folder, timeout):
     """Run predict.py on a folder; return (how many files it answered, what it did wrong as a list of lines)."""
     names = {str(path) for path in Path(folder).iterdir()}
-    predict = [sys.executable, runs.PROJECT / "predict.py", folder, "--json", "--model", runs.SHIPPED]
+    predict = [sys.executable, PROJECT / "predict.py", folder, "--json", "--model", SHIPPED]
     try:
         process = subprocess.run(predict, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -1,14 +1,14 @@
-"""Damaged files through predict.py; `benchmarks/fuzz.py` does it with a thousand."""
+"""Damaged files through predict.py; `python tests/fuzz.py` tries a thousand."""
 
 from pathlib import Path
 
+import fuzz
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import fuzz
 from classify.command import Problem
-from classify.data.pictures import load_image
+from classify.data import pictures
 
 
 def test_the_command_answers_or_names_each_damaged_file(tmp_path):
@@ -25,7 +25,7 @@ def test_every_format_with_each_kind_of_damage(damage, tmp_path, rng, recwarn, c
             path = tmp_path / f"x.{extension}"
             path.write_bytes(damage(bytearray(fuzz.encoded(extension, mode, rng)), rng))
             try:
-                assert load_image(path, 32, 32).shape == (32, 32, 3)
+                assert pictures.load(path, 32, 32).shape == (32, 32, 3)
             except Problem as problem:
                 assert str(problem).startswith(str(path)) and "\n" not in str(problem)
     ours = [warning for warning in recwarn.list if "/PIL/" not in Path(warning.filename).as_posix()]

@@ -1,0 +1,39 @@
+"""The labelled data sets that ``--data`` names, a module for each kind."""
+
+import os
+from pathlib import Path
+
+from classify.command import Problem, note
+from classify.data.download import Unreachable
+from classify.data.sources import cifar10, digits, prepared
+
+
+def find(data=None, data_dir=None):
+    """Return the ``Source`` that ``--data`` names.
+
+    Args:
+        data: ``cifar10``, ``digits``, a folder that TFDS prepared, or a ``cifar-10-binary.tar.gz``. None is
+            CIFAR-10; where that cannot be had, it is digits, and a notice says so.
+        data_dir: the folder where TFDS prepares data sets; None is TFDS's own default.
+
+    Raises:
+        Problem: the data set is not there or cannot be had.
+    """
+    if data == "digits":
+        return digits.source()
+    if data in (None, "cifar10"):
+        try:
+            return cifar10.source(data_dir)
+        except Unreachable as error:
+            if data:
+                raise Problem(cifar10.explain(error)) from error
+            note(f"\n{cifar10.explain(error)}\nThis run now trains on digits, so that you can try the rest.\n")
+            return digits.source()
+    path = Path(os.path.expanduser(data))
+    if path.is_dir():
+        return prepared.source(path)
+    if path.name.endswith(".tar.gz") and path.is_file():
+        return cifar10.archive_source(path)
+    if path.exists():
+        raise Problem(f"{data} is neither a folder that TFDS prepared nor a {cifar10.ARCHIVE}")
+    raise Problem(f"there is no data set {data}: --data takes cifar10, digits, a TFDS folder or a {cifar10.ARCHIVE}")

@@ -1,0 +1,160 @@
+import base64
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+
+from classify.command import Problem
+from classify.data import download, sources
+from classify.data.sources import cifar10
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """No test reaches a real host: both addresses are a port on which nobody listens."""
+    monkeypatch.setattr(download, "BUCKET", "http://127.0.0.1:9/bucket")
+    monkeypatch.setattr(cifar10, "ARCHIVE_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz?as-long-as-the-real-one")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def write_archive(path, rng):
+    """An archive in the official layout, of 2 images a training batch and 3 test images."""
+    records, files = {}, {"batches.meta.txt": b"frog\nship\n\n"}
+    for name, n in [*((f"data_batch_{i}.bin", 2) for i in range(1, 6)), ("test_batch.bin", 3)]:
+        records[name] = rng.integers(0, 256, (n, 3073), dtype="uint8")
+        records[name][:, 0] = np.arange(n) % 2
+        files[name] = records[name].tobytes()
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return records
+
+
+@pytest.fixture
+def archive(tmp_path, rng, monkeypatch):
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    records = write_archive(path, rng)
+    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path, records
+
+
+def test_the_archive_is_read_in_its_layout(archive):
+    path, records = archive
+    source = sources.find(str(path))
+    train, test = source.read("train"), source.read("test")
+    assert source.name == "cifar10" and source.class_names == ("frog", "ship") and len(train) == 10
+    third = records["data_batch_2.bin"][0]
+    np.testing.assert_array_equal(train.images[2].transpose(2, 0, 1).ravel(), third[1:])
+    np.testing.assert_array_equal(test.labels, [0, 1, 0])
+
+
+def test_another_archive_is_refused(archive):
+    path, _ = archive
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Problem, match="SHA-256"):
+        sources.find(str(path))
+
+
+def test_without_a_host_digits_are_taken_loudly(tmp_path, capsys):
+    assert sources.find(None, tmp_path).name == "digits"
+    said = capsys.readouterr().err
+    assert "CIFAR-10 could not be loaded" in said and "now trains on digits" in said
+    assert "--data path/to/cifar-10-binary.tar.gz" in said and "127.0.0.1:9 did not answer" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_explanation_fits_80_columns():
+    reasons = "; ".join(
+        f"{host} did not answer within 9 s" for host in ("storage.googleapis.com", "www.cs.toronto.edu")
+    )
+    assert max(map(len, cifar10.explain(reasons).splitlines())) <= 80
+
+
+def test_cifar10_written_out_never_falls_back(tmp_path):
+    with pytest.raises(Problem, match="(?s)CIFAR-10 could not be loaded.*--data-dir") as problem:
+        sources.find("cifar10", tmp_path)
+    assert problem.value.status == 1
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_digits_are_taken(archive, server, tmp_path, monkeypatch, capsys):
+    path, _ = archive
+    (server[1] / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(cifar10, "ARCHIVE_URL", f"{server[0]}/{path.name}")
+    (tmp_path / "file").touch()
+    assert sources.find(None, tmp_path / "file").name == "digits"
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_folder_that_tfds_did_not_finish_is_not_taken(prepared_cifar10, tmp_path):
+    shutil.copytree(prepared_cifar10[0], tmp_path / "data")
+    for name in ("3.0.10", "3.0.2.incompleteABC"):
+        shutil.copytree(prepared_cifar10[0] / "cifar10" / "3.0.2", tmp_path / "data" / "cifar10" / name)
+    assert sources.find("cifar10", tmp_path / "data").where.endswith("3.0.10")
+
+
+def test_the_archive_is_downloaded_checked_and_kept(archive, server, tmp_path, monkeypatch):
+    path, _ = archive
+    address, folder = server
+    (folder / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(cifar10, "ARCHIVE_URL", f"{address}/{path.name}")
+    assert len(sources.find("cifar10", tmp_path / "data").read("train")) == 10
+    assert [file.name for file in (tmp_path / "data" / "downloads").iterdir()] == [path.name]
+    (folder / path.name).unlink()
+    assert len(sources.find("cifar10", tmp_path / "data").read("train")) == 10
+
+
+def test_a_damaged_download_is_not_kept(archive, server, tmp_path, monkeypatch):
+    path, _ = archive
+    address, folder = server
+    (folder / path.name).write_bytes(path.read_bytes()[:-100])
+    monkeypatch.setattr(cifar10, "ARCHIVE_URL", f"{address}/{path.name}")
+    with pytest.raises(Problem, match="sent a damaged cifar-10-binary.tar.gz"):
+        sources.find("cifar10", tmp_path / "data")
+    assert list((tmp_path / "data" / "downloads").iterdir()) == []
+
+
+def list_bucket(address, folder, files):
+    """Write what Google's storage answers to a listing, for files that the same server holds."""
+    items = []
+    for file in files:
+        (folder / file.name).write_bytes(file.read_bytes())
+        digest = base64.b64encode(hashlib.md5(file.read_bytes()).digest()).decode()
+        name, link = f"datasets/cifar10/3.0.2/{file.name}", f"{address}/{file.name}"
+        items.append({"name": name, "size": str(file.stat().st_size), "md5Hash": digest, "mediaLink": link})
+    (folder / "bucket").write_text(json.dumps({"items": items}))
+
+
+def test_the_prepared_copy_is_fetched_from_the_bucket(prepared_cifar10, server, tmp_path, monkeypatch):
+    root, arrays = prepared_cifar10
+    list_bucket(*server, list((root / "cifar10" / "3.0.2").iterdir()))
+    monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
+    read = sources.find(None, tmp_path / "data").read("test")
+    np.testing.assert_array_equal(read.images, arrays["test"][0])
+    assert [path.name for path in (tmp_path / "data" / "cifar10").iterdir()] == ["3.0.2"]
+
+
+def test_a_damaged_file_of_the_bucket_is_never_used(prepared_cifar10, server, tmp_path, monkeypatch):
+    list_bucket(*server, list((prepared_cifar10[0] / "cifar10" / "3.0.2").iterdir()))
+    (server[1] / "features.json").write_text("{}")
+    monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
+    with pytest.raises(Problem, match="damaged features.json"):
+        sources.find("cifar10", tmp_path / "data")
+    assert list((tmp_path / "data" / "cifar10").iterdir()) == []
+
+
+def test_a_folder_of_the_user_is_never_replaced(prepared_cifar10, server, tmp_path, monkeypatch):
+    list_bucket(*server, list((prepared_cifar10[0] / "cifar10" / "3.0.2").iterdir()))
+    monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
+    folder = tmp_path / "data" / "cifar10" / "3.0.2"
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").touch()
+    with pytest.raises(Problem, match="cannot be written"):
+        sources.find("cifar10", tmp_path / "data")
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"] and len(list(folder.parent.iterdir())) == 1

@@ -1,0 +1,27 @@
+import hashlib
+import socket
+
+import pytest
+
+from classify.data import download
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def test_a_host_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    assert 2 * download.PATIENCE < 20
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(download.Unreachable, match="did not answer within 0.3 s"):
+            download.fetch_file(f"{address}/archive", tmp_path / "archive", "CIFAR-10", hashlib.sha256(), "")
+
+
+def test_a_bucket_that_answers_something_else_is_unreachable(server, tmp_path, monkeypatch):
+    (server[1] / "bucket").write_text("<html>please log in</html>")
+    monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
+    with pytest.raises(download.Unreachable, match="does not list"):
+        download.fetch_prepared("cifar10/3.0.2", tmp_path)

@@ -1,0 +1,55 @@
+import pytest
+
+import train_cnn
+import train_inception
+
+
+def chosen(*arguments, images=45_000):
+    settings = train_cnn.parse(list(arguments))
+    return settings.with_batch_size(images, train_cnn.RECIPES[settings.recipe]["batch_size"])
+
+
+def test_a_recipe_fills_in_what_was_left_out():
+    tutorial = chosen("--recipe", "tutorial", "--epochs", "3")
+    assert (tutorial.epochs, tutorial.batch_size, tutorial.learning_rate) == (3, 32, 1e-3)
+    assert (tutorial.augment, tutorial.dropout, tutorial.schedule) == (False, 0.0, "constant")
+    assert tutorial.activation == "relu" and chosen("--recipe", "record").activation == "silu"
+    assert chosen("--recipe", "record", "--activation", "tanh").activation == "tanh"
+    assert chosen().augment is True and chosen("--no-augment").augment is False
+
+
+def test_another_optimizer_brings_its_own_learning_rate_and_decay():
+    """Keras multiplies the decay by the learning rate: their product stays."""
+    adam, sgd = chosen(), chosen("--optimizer", "sgd")
+    assert sgd.learning_rate == pytest.approx(10 * adam.learning_rate)
+    assert sgd.learning_rate * sgd.weight_decay == pytest.approx(adam.learning_rate * adam.weight_decay)
+    assert chosen("--optimizer", "sgd", "--learning-rate", "0.3").learning_rate == 0.3
+    assert chosen("--optimizer", "sgd", "--weight-decay", "0.3").weight_decay == 0.3
+    assert chosen("--recipe", "record").learning_rate == 0.17
+    assert chosen("--recipe", "record", "--optimizer", "adam").learning_rate == 5e-3
+
+
+def test_few_images_get_smaller_batches_unless_a_size_is_given():
+    assert chosen(images=45_000).batch_size == 250
+    assert chosen(images=1_280).batch_size == 64
+    assert chosen(images=10).batch_size == 16
+    assert chosen("--batch-size", "512", images=10).batch_size == 512
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        train_cnn.parse([]).epochs = 5
+
+
+def test_run_json_gets_all_but_where_the_run_lies():
+    options = train_cnn.parse(["--out", "here", "--overwrite", "--recipe", "record"]).options()
+    assert options["network"] == "standard" and options["learning_rate"] == 0.17 and options["limit"] is None
+    assert not {"out", "overwrite"} & set(options)
+
+
+def test_every_recipe_makes_settings():
+    for name, recipe in train_cnn.RECIPES.items():
+        settings = train_cnn.parse(["--recipe", name])
+        assert {key: getattr(settings, key) for key in recipe} == recipe | {"batch_size": None}
+    settings = train_inception.parse(["--dropout", "0"])
+    assert (settings.recipe, settings.dropout, settings.early_stopping, settings.upsampling) == ("inception", 0, 5, 7)
