@@ -33,7 +33,7 @@ class Settings:
     Attributes:
         models: runs' folders or names, or ``.keras`` files; none for the newest run of each recipe.
         split: what to measure on: 'test', 'validation' or 'train'.
-        data, data_dir: where that is from; None for what each model was trained on.
+        data, data_dir, label: where that is from; None for what each model was trained on.
         calibrate: whether to build a temperature into each run's model first.
         tta: whether to measure with test-time augmentation too.
         robust_images: how many images to corrupt and measure on too; 0 for none.
@@ -44,6 +44,7 @@ class Settings:
     split: str
     data: str | None
     data_dir: str | None
+    label: str | None
     calibrate: bool
     tta: bool
     robust_images: int
@@ -67,8 +68,8 @@ def parse(argv=None):
     add("--robust-images", type=options.whole_number(1), metavar="N", help=f"on so many. Default: {ROBUST_IMAGES}")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
-    if args.calibrate and (args.data or args.split != "test"):
-        parser.error("--calibrate takes neither --data nor --split: each run has its own")
+    if args.calibrate and (args.data or args.label or args.split != "test"):
+        parser.error("--calibrate takes neither --data nor --label nor --split: each run has its own")
     robust_images = args.robust_images or (ROBUST_IMAGES if args.robust else 0)
     values = vars(args) | {"models": tuple(args.models), "robust_images": robust_images}
     del values["robust"]
@@ -90,7 +91,8 @@ def main(argv=None):
 
 def find_models(names):
     """Return the ``SavedModel``s of these names, or of the newest runs, and whether any name stands for none."""
-    return command.each(names, saved.find) if names else (saved.newest_of_each_recipe(), False)
+    models, any_missing = command.each(names, saved.find) if names else (saved.newest_of_each_recipe(), False)
+    return saved.told_apart(models), any_missing
 
 
 def by_data(models, data, named):
@@ -105,9 +107,10 @@ def by_data(models, data, named):
         return [models] if models else []
     known = list(dict.fromkeys(model.data for model in models if model.data))
     if named and len(known) > 1:
-        raise Problem(f"models named together must share their data; these are of {' and '.join(known)}", status=2)
+        names = command.printable(" and ".join(known))
+        raise Problem(f"models named together must share their data; these are of {names}", status=2)
     if models and not known:
-        raise Problem(f"{models[0].path} does not say what it was trained on; pass --data")
+        raise Problem(f"{command.printable(models[0].path)} does not say what it was trained on; pass --data")
     return [[model for model in models if model.data in (name, None)] for name in known]
 
 
@@ -118,7 +121,7 @@ def evaluate(models, settings):
     """
     from classify.evaluation import measuring, robustness  # these import Keras
 
-    split = measuring.read(models, settings.split, settings.data, settings.data_dir)
+    split = measuring.read(models, settings.split, settings.data, settings.data_dir, settings.label)
     sample = robustness.sample(split, settings.robust_images) if settings.robust_images else None
     extras = {"calibrate": settings.calibrate, "with_tta": settings.tta, "sample": sample}
     measurements, failed = command.each(models, functools.partial(measuring.measure, split=split, **extras))

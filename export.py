@@ -14,6 +14,7 @@ Training writes the LiteRT file by itself: predict.py starts fast with it.
 from dataclasses import dataclass
 
 from classify import command, options
+from classify.command import printable
 from classify.runs import saved
 
 
@@ -37,11 +38,13 @@ def main(argv=None):
     settings = parse(argv)
     path = saved.find(settings.model).path
     command.start_keras()
+    from classify.inference import litert
     from classify.inference.export import export
     from classify.inference.loading import load_keras
 
-    target, difference = export(load_keras(path), path, settings.format)
-    print(f"{target}   probabilities differ from Keras's by at most {difference:.1g}")
+    made_from = litert.fingerprint(path)  # before the file is loaded, since it may be replaced meanwhile
+    target, difference = export(load_keras(path), path, made_from, settings.format)
+    print(f"{printable(target)}   probabilities differ from Keras's by at most {difference:.1g}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import json
 from dataclasses import dataclass
 
 from classify import command, options
-from classify.command import Problem, note
+from classify.command import Problem, note, printable
 from classify.data import pictures
 from classify.inference.loading import load_keras
 from classify.inference.predictor import Predictor
@@ -74,24 +74,31 @@ def parse(argv=None):
 
 def main(argv=None):
     settings = parse(argv)
-    models = [saved.find(name) for name in settings.models] or [saved.newest_cifar10()]
-    paths, failed = command.each(pictures.find(settings.images), readable)
-    if not paths:
+    models, any_missing = find_models(settings.models)
+    paths, any_unreadable = command.each(pictures.find(settings.images), readable)
+    predictors, any_unopened = command.each(models if paths else [], Predictor)
+    if not predictors:
         return 1
     if not settings.models:
-        note(f"model: {models[0].name} ({models[0].path})")
-    predictors = [Predictor(model) for model in models]
-    for model in models:
-        if not model.info:
-            note(f"{model.path} has no run.json beside it, so its classes have no names")
+        note(f"model: {printable(models[0].name)} ({printable(models[0].path)})")
+    for predictor in predictors:
+        if not predictor.saved.info:
+            note(f"{printable(predictor.saved.path)} has no run.json beside it, so its classes have no names")
     if settings.explain:
-        explanations = open_explanations(models[0].path, predictors[0], settings.explain_class, settings.explain_to)
-    width = max(len(str(path)) for path in paths)
+        explanations = open_explanations(predictors[0], settings.explain_class, settings.explain_to)
+    failed = any_missing or any_unreadable or any_unopened
+    width = max(len(printable(path)) for path in paths)
     for batch in predict_files(paths, predictors, settings.tta):
         failed |= show(batch, settings.json, settings.top, width)
         if settings.explain:
             failed |= explain(batch, explanations)
     return 1 if failed else 0
+
+
+def find_models(names):
+    """Return the ``SavedModel``s of these names, else the newest one, and whether any name stands for none."""
+    models, any_missing = command.each(names, saved.find) if names else ([saved.newest_cifar10()], False)
+    return saved.told_apart(models), any_missing
 
 
 def readable(path):
@@ -101,9 +108,9 @@ def readable(path):
     return path
 
 
-def open_explanations(path, predictor, named, folder):
+def open_explanations(predictor, named, folder):
     """Return what writes the explanations. It needs the Keras model, as a LiteRT copy has no gradients."""
-    model = load_keras(path)
+    model = load_keras(predictor.saved.path)
     from classify.reporting.explanations import Explanations
 
     return Explanations(model, predictor.class_names, named, folder)
@@ -117,7 +124,7 @@ def show(batch, in_json, top, width):
             note(str(predictions))
             failed = True
         else:
-            text = as_json(path, predictions) if in_json else charts.as_text(str(path), predictions, top, width)
+            text = as_json(path, predictions) if in_json else charts.as_text(path, predictions, top, width)
             print(text, flush=True)
     return failed
 

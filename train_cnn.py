@@ -19,8 +19,6 @@ import time
 
 from classify import command, options
 from classify.command import Problem, note
-from classify.data import sources, splits
-from classify.precision import choose
 from classify.runs.folder import Run, check_free, folder_for
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
 from classify.training.settings import TrainingSettings, settled
@@ -90,7 +88,7 @@ def parse(argv=None):
     add("--recipe", choices=RECIPES, default="standard", help=recipe_help)
     activation_help = f"hidden: {', '.join(ACTIVATIONS)}. Default: silu; relu for the tutorial recipe"
     add("--activation", choices=ACTIVATIONS, metavar="NAME", help=activation_help)
-    augment_help = "mirror and shift training images (digits are only shifted)"
+    augment_help = "shift training images, and mirror those that may be"
     options.add_training(parser, RECIPES, augment_help, OPTIMIZERS)
     options.add_data(parser)
     args = parser.parse_args(argv)
@@ -103,19 +101,15 @@ def train(settings):
     if settings.out:
         check_free(settings.out, settings.overwrite)
     command.start_keras()
-    import keras
-
     from classify.backends import backend
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import dtype_policy, fit, float32_copy
+    from classify.training.preparation import prepare
     from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
-    data = splits.load(sources.find(settings.data, settings.data_dir), settings.validation, settings.limit)
-    precision, reason = choose(settings.precision)
-    note(data)
-    keras.utils.set_random_seed(settings.seed)
+    data, precision, reason = prepare(settings)
     settings = settings.with_batch_size(len(data.train), RECIPES[settings.recipe]["batch_size"])
     shape, classes = data.image_shape, len(data.class_names)
     build = functools.partial(build_cnn, settings.network, shape, classes, settings.activation, settings.dropout)
@@ -139,9 +133,11 @@ def train(settings):
     steps, rate = settings.epochs * batches.num_batches, settings.learning_rate
     optimizer = make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    with Run(folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)) as run:
+    folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
+    with Run(folder) as run, command.Interrupts() as interrupts:
         state = fit(model, batches, data.validation, settings.epochs, run, settings.early_stopping)
-        conclude(run, float32_copy(model, build), data, state, settings, precision, started)
+        interrupts.hold()
+        conclude(run, float32_copy(model, build), data, state, settings, precision, started, interrupts)
     return state
 
 

@@ -19,12 +19,9 @@ import dataclasses
 import functools
 import time
 
-from classify.data.dataset import Split
-
 from classify import command, options
 from classify.command import Problem, note
-from classify.data import sources, splits
-from classify.precision import choose
+from classify.data.dataset import Split
 from classify.runs.folder import Run, check_free, folder_for
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
 from classify.training.settings import TrainingSettings, settled
@@ -62,7 +59,7 @@ def parse(argv=None):
         " until one is no better"
     )
     add("--fine-tune", type=options.whole_number(1), metavar="N", help=fine_tune_help)
-    augment_help = "train on the mirrored images' features too (not of digits)"
+    augment_help = "train on mirrored images' features too, of images that may be"
     optimizers = [name for name in OPTIMIZERS if name != "muon"]  # which is for convolutions
     options.add_training(parser, {"inception": RECIPE}, augment_help, optimizers)
     options.add_data(parser)
@@ -78,26 +75,24 @@ def train(settings):
     if settings.out:
         check_free(settings.out, settings.overwrite)
     command.start_keras()
-    import keras
-
     from classify.inference.predictor import predict
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import fit
+    from classify.training.preparation import prepare
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
-    from models.inception import SMALLEST, build_head, build_inception, set_head
+    from models.inception import LARGEST, SMALLEST, build_head, build_inception, set_head
 
-    data = splits.load(sources.find(settings.data, settings.data_dir), settings.validation, settings.limit)
-    precision, reason = choose(settings.precision)
-    note(data)
-    keras.utils.set_random_seed(settings.seed)
+    data, precision, reason = prepare(settings)
     settings = settings.with_batch_size(len(data.train), RECIPE["batch_size"])
     shape, classes = data.image_shape, len(data.class_names)
+    pixels = f"--upsampling: {min(shape[:2])} pixels times {settings.upsampling}"
     if min(shape[:2]) * settings.upsampling < SMALLEST:
-        pixels = f"{min(shape[:2])} pixels times {settings.upsampling}"
-        raise Problem(f"--upsampling: {pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
+        raise Problem(f"{pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
+    if max(shape[:2]) * settings.upsampling > LARGEST:
+        raise Problem(f"{pixels} is more than the {LARGEST} that memory allows for", status=2)
 
     file = weights.find(settings.weights)
     with weights.checked(file):
@@ -121,7 +116,8 @@ def train(settings):
 
     head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
     head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    with Run(folder_for(settings.out, "inception", data.source.name, settings.overwrite)) as run:
+    folder = folder_for(settings.out, "inception", data.source.name, settings.overwrite)
+    with Run(folder) as run, command.Interrupts() as interrupts:
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
         validate = functools.partial(predict, head, validation.images, "measuring")
@@ -132,8 +128,9 @@ def train(settings):
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
             validate = None  # the base is another one now, so the features are not its own
+        interrupts.hold()
         name = f"inception, {weights.title(settings.weights)}"
-        conclude(run, model, data, state, settings, precision, started, name, validate)
+        conclude(run, model, data, state, settings, precision, started, interrupts, name, validate)
     return state
 
 

@@ -25,7 +25,7 @@ from classify.progress import duration
 
 def random_mirrors(batches, epoch, rows):
     """Mirror each image with probability 1/2, as is usual, in place of ``Batches.mirrored``."""
-    return np.random.default_rng((batches.seed, epoch, int(rows[0]), 2)).random(len(rows)) < 0.5
+    return np.random.default_rng((batches.seed, epoch, int(rows[0]), 99)).random(len(rows)) < 0.5
 
 
 def shifted(shift):
@@ -51,7 +51,7 @@ PIECES = {
         lambda: patch.dict("train_cnn.RECIPES", record=train_cnn.RECIPES["record"] | {"schedule": "one-cycle"}),
         ("--optimizer", "adam"),
     ),
-    "fast shifts of normalization": (lambda: patch.dict("classify.training.muon.RATES", beta=0.06), ()),
+    "fast shifts of normalization": (lambda: patch.dict("classify.training.optimizers.muon.RATES", beta=0.06), ()),
     "SiLU (ReLU instead)": (contextlib.nullcontext, ("--activation", "relu")),
     "alternating mirrors (random instead)": (
         lambda: patch("classify.training.batches.Batches.mirrored", random_mirrors),
@@ -64,6 +64,7 @@ PIECES = {
 
 def main():
     if "--without" in sys.argv:  # one run, in a process of its own
+        command.start_keras()  # what takes a piece away imports Keras
         place = sys.argv.index("--without")
         missing, arguments = PIECES[sys.argv[place + 1]]
         with missing():

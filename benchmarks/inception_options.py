@@ -35,6 +35,9 @@ def main():
     for choice, arguments in CHOICES.items():
         name = "inception-" + choice.replace(",", "").replace(" ", "-")
         run = trained(name, "train_inception.py", *common, *arguments)
+        if run is None:
+            print(f"{choice:33}  diverged", flush=True)
+            continue
         print(f"{choice:33}  {run['validation']:.2%}      {run['accuracy']:.1%}  {run['seconds']:.0f} s", flush=True)
 
 

@@ -27,18 +27,24 @@ def main():
     parser.add_argument("--seeds", type=options.whole_number(1), default=3, metavar="N", help="default: 3")
     options.add_data(parser)
     args = parser.parse_args()
+    made_on = ""
     print("| recipe | validation | with TTA | test | with TTA | epochs | median time |\n|---|---|---|---|---|---|---|")
     for recipe in args.recipes:
         arguments = ("--recipe", recipe, *data_arguments(args))
         runs = [trained(f"{recipe}-{seed}", "train_cnn.py", *arguments, "--seed", seed) for seed in range(args.seeds)]
-        if None in runs:
-            raise command.Problem(f"{recipe}: the training with seed {runs.index(None)} diverged")
-        measured = [accuracies(run["folder"]) for run in runs]
+        finished = [run for run in runs if run]
+        if not finished:
+            print(f"| {recipe} | diverged | | | | | |", flush=True)
+            continue
+        measured = [accuracies(run["folder"]) for run in finished]
         keys = [(split, key) for split in SPLITS for key in ("plain", "tta")]
         figures = [spread([by_split[split][key] for by_split in measured]) for split, key in keys]
-        seconds = statistics.median(run["seconds"] for run in runs)
-        print(f"| {recipe} | {' | '.join(figures)} | {runs[0]['epochs']} | {duration(seconds)} |", flush=True)
-    print(f"\n{args.seeds} seeds, {runs[0]['processor']}, {runs[0]['precision']}")
+        seconds = statistics.median(run["seconds"] for run in finished)
+        diverged = f", {len(runs) - len(finished)} of {len(runs)} seeds diverged" if None in runs else ""
+        row = f"{recipe}{diverged} | {' | '.join(figures)} | {finished[0]['epochs']} | {duration(seconds)}"
+        print(f"| {row} |", flush=True)
+        made_on = f", {finished[0]['processor']}, {finished[0]['precision']}"
+    print(f"\n{args.seeds} seeds{made_on}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ runs/benchmark and are shared by the studies.
 
 import statistics
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def main(argv=None):
     results = dict(sorted(results.items(), key=lambda item: -statistics.mean(item[1]["accuracies"])))
     print(f"| {args.vary} | learning rate | validation accuracy | seconds |\n|---|---|---|---|")
     for choice, result in results.items():
-        print(f"| {choice} | {result['rate']:g} | {spread(result['accuracies'])} | {result['seconds']:.0f} |")
+        seconds = f"{result['seconds']:.0f}" if result["curves"] else "diverged"
+        print(f"| {choice} | {result['rate']:g} | {spread(result['accuracies'])} | {seconds} |")
     title = f"{args.vary}: tutorial recipe, {args.epochs} epochs on {args.limit:,} images of {Path(args.data).name}"
     with Run(args.out) as folder:
         folder.save_figure(f"study-{args.vary}.png", draw(results, title))
@@ -70,7 +72,8 @@ def study(choice, args):
 
     That is ``rate``; ``accuracies`` on validation, one a seed; ``curves``, those by epoch; ``seconds``, the median
     of training alone; ``rates``, the accuracy with the first seed at each learning rate tried. A training that
-    diverges has accuracy 0 and no curve.
+    diverges in its first epoch has accuracy 0 and no curve, one that diverges later a shorter curve. ``seconds`` is
+    None if there is no curve.
     """
     chosen = BASE | {args.vary: choice}
     done = {}
@@ -84,11 +87,12 @@ def study(choice, args):
     rate = climb(accuracy, usual)
     accuracies = [accuracy(rate, seed) for seed in range(args.seeds)]
     histories = [done[rate, seed]["history"] for seed in range(args.seeds) if done[rate, seed]]
+    seconds = [sum(row["seconds"] for row in history) for history in histories]
     return {
         "rate": rate,
         "accuracies": accuracies,
         "curves": [[row["val_accuracy"] for row in history] for history in histories],
-        "seconds": statistics.median(sum(row["seconds"] for row in history) for history in histories),
+        "seconds": statistics.median(seconds) if seconds else None,
         "rates": {rate: accuracy(rate) for rate, seed in sorted(done) if seed == 0},
     }
 
@@ -126,7 +130,7 @@ def draw(results, title):
         style = {"color": plots.colour(i), "label": choice}
         seeds.plot(result["accuracies"], [i] * len(result["accuracies"]), "o", alpha=0.5, **style)
         seeds.plot(np.mean(result["accuracies"]), i, "|", markersize=22, markeredgewidth=2, **style)
-        mean = np.mean(result["curves"], axis=0)
+        mean = [np.mean([share for share in epoch if share is not None]) for epoch in zip_longest(*result["curves"])]
         curves.plot(range(1, len(mean) + 1), mean, "o-", markersize=3, **style)
         rates.plot(list(result["rates"]), list(result["rates"].values()), "o-", markersize=4, **style)
         rates.plot(result["rate"], result["rates"][result["rate"]], "o", markersize=9, **style)

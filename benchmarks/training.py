@@ -1,8 +1,6 @@
 """Runs that a benchmark trains once: an interrupted benchmark goes on where it stopped."""
 
-import csv
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -10,15 +8,16 @@ import sys
 from classify.command import Problem
 from classify.environment import PROJECT
 from classify.files import write_json
+from classify.runs import history
 from classify.runs.folder import ROOT
 
 
 def trained(name, script, *arguments):
     """Train with one of the project's scripts into runs/benchmark/NAME, unless that is finished; return its results.
 
-    They are run.json's entries and ``validation``, the best validation accuracy; ``accuracy`` on test; ``history``,
-    history.csv's rows as numbers; ``epochs`` and ``folder``. None if the training diverged in its first epoch. Delete
-    the folder to measure anew.
+    They are run.json's entries and ``validation``, the best validation accuracy; ``accuracy`` on test; ``history``, as
+    ``history.read`` returns it, so without an epoch that diverged; ``epochs`` and ``folder``. None if the training
+    diverged in its first epoch. Delete the folder to measure anew.
 
     Raises:
         Problem: the training ended otherwise; it has said why.
@@ -31,13 +30,13 @@ def trained(name, script, *arguments):
             return None
         if status:
             raise Problem(f"{script} ended with exit status {status} instead of filling {folder}")
-    history = _history(folder)
+    epochs = history.read(folder / "history.csv")
     return {
         **json.loads((folder / "run.json").read_text()),
-        "validation": max(epoch["val_accuracy"] for epoch in history),
+        "validation": max(epoch["val_accuracy"] for epoch in epochs),
         "accuracy": json.loads((folder / "metrics.json").read_text())["accuracy"],
-        "history": history,
-        "epochs": len(history),
+        "history": epochs,
+        "epochs": len(epochs),
         "folder": folder,
     }
 
@@ -49,7 +48,10 @@ def accuracies(folder):
         measured = {}
         for split in ("validation", "test"):
             command = [sys.executable, PROJECT / "evaluate.py", folder, "--split", split, "--tta", "--json"]
-            row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["models"][0]
+            process = subprocess.run(command, stdout=subprocess.PIPE)
+            if process.returncode:
+                raise Problem(f"evaluate.py ended with exit status {process.returncode} on {folder}")
+            row = json.loads(process.stdout)["models"][0]
             measured[split] = {"plain": row["accuracy"], "tta": row["tta"]["accuracy"]}
         write_json(file, measured)
     return json.loads(file.read_text())
@@ -73,9 +75,6 @@ def _finished(folder):
 
 
 def _diverged(folder):
-    return (folder / "history.csv").is_file() and not math.isfinite(_history(folder)[-1]["loss"])
-
-
-def _history(folder):
-    with open(folder / "history.csv") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    """Whether a training that failed wrote a history, none of whose epochs has finite numbers."""
+    file = folder / "history.csv"
+    return file.is_file() and not history.read(file)

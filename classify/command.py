@@ -3,11 +3,17 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
+import unicodedata
 from pathlib import Path
 
 BACKENDS = ("tensorflow",)  # of Keras; each has its module in classify/backends/
+UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control and format characters, half characters, line breaks
+JOINERS = "\u200c\u200d"  # some scripts and emoji need these format characters
+OURS = ("classify", "models", "benchmarks")  # this project's packages
 
 
 class Problem(Exception):
@@ -27,6 +33,22 @@ def note(message):
     print(message, file=sys.stderr, flush=True)
 
 
+def printable(name):
+    """Return the name of a file, class, model or data set as one line of text that can do nothing to a terminal.
+
+    Control characters, line breaks, and characters that turn the direction of text become their escapes, since a name
+    with them could forge lines. JSON does not need this: it has escapes of its own.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode() if _is_unprintable(character) else character
+        for character in str(name)
+    )
+
+
+def _is_unprintable(character):
+    return unicodedata.category(character) in UNPRINTABLE and character not in JOINERS
+
+
 def each(items, use):
     """Return ([use(item) …], whether any failed); an item that raises ``Problem`` is named and left out."""
     results, failed = [], False
@@ -41,10 +63,13 @@ def each(items, use):
 
 def run(main):
     """Run ``main()`` and exit with the status it returns; problems become a line instead of a traceback."""
+    closed = _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name of any script must be printable, also into a pipe on Windows.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        if "stdout" in closed:
+            raise Problem("standard output is closed, so there is nowhere to print results")
         status = main() or 0
         sys.stdout.flush()
     except Problem as problem:
@@ -58,6 +83,8 @@ def run(main):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] in OURS:
+            raise
         note(f"{Path(sys.argv[0]).name}: {error.name} is not installed; python -m pip install -r requirements.txt")
         status = 1
     except OSError as error:
@@ -66,11 +93,70 @@ def run(main):
     sys.exit(status)
 
 
+def _open_closed_streams():
+    """Open the null device in place of standard streams that are closed (`<&-`, `>&-`); return the names of these.
+
+    Else the next file to be opened would get such a stream's number, and what a library prints would end in that file.
+    """
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:  # in this order, as the lowest free number is taken first
+        setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    return closed
+
+
 def describe(error):
     """Return an ``OSError`` as one line that names the file, if there is one: 'x.png: no such file or directory'."""
     reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
     reason = reason[0].lower() + reason[1:]
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return f"{printable(error.filename)}: {reason}" if error.filename else reason
+
+
+class Interrupts:
+    """Ctrl-C within a ``with`` block: the first one raises ``KeyboardInterrupt``, as usual, and a further one waits.
+
+    So a user who presses it twice loses nothing that must still be saved.
+    """
+
+    def __init__(self):
+        self.holding = self.waiting = False
+
+    def __enter__(self):
+        # A job in the background of a shell ignores Ctrl-C, and only the main thread may say what a signal does.
+        main = threading.current_thread() is threading.main_thread()
+        self.installed = main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        if self.installed:
+            self.before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *error):
+        if self.installed:
+            signal.signal(signal.SIGINT, self.before)
+
+    def hold(self):
+        """Let every Ctrl-C wait from now on."""
+        self.holding = True
+
+    def release(self):
+        """Raise ``KeyboardInterrupt`` at the next Ctrl-C, and at once if one waits."""
+        self.holding = False
+        if self.waiting:
+            self._handle()
+
+    def _handle(self, *_):
+        if self.holding:
+            self.waiting = True
+        else:
+            self.holding, self.waiting = True, False
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Let Ctrl-C wait until the end of a block."""
+    with Interrupts() as interrupts:
+        interrupts.hold()
+        yield
+        interrupts.release()
 
 
 def start_keras():

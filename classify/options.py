@@ -67,12 +67,21 @@ def number(low, high=None, low_allowed=True):
     return parse
 
 
+def path(text):
+    """An argparse type: the name of a file or folder, which cannot be empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return text
+
+
 def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 cannot be had"):
-    """Add ``--data``, with its forms put into ``help``, and ``--data-dir``."""
+    """Add ``--data``, with its forms put into ``help``, ``--data-dir`` and ``--label``."""
     forms = "cifar10; digits (bundled with scikit-learn); a folder that TFDS prepared; or a cifar-10-binary.tar.gz"
-    parser.add_argument("--data", metavar="DATA", help=help.format(forms))
+    parser.add_argument("--data", type=path, metavar="DATA", help=help.format(forms))
+    parser.add_argument("--label", metavar="NAME", help="which label of a TFDS data set that has several")
     parser.add_argument(
         "--data-dir",
+        type=path,
         metavar="FOLDER",
         help="where TFDS data sets are prepared. Default: TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
@@ -128,6 +137,11 @@ def add_training(parser, recipes, augment, optimizers):
     )
     add("--augment", action=argparse.BooleanOptionalAction, help=f"{augment}. {default('augment', False)}")
     add(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="whether the data's images may be mirrored. Default: yes, but not where they show characters",
+    )
+    add(
         "--early-stopping",
         type=whole_number(1),
         metavar="PATIENCE",
@@ -149,5 +163,5 @@ def add_training(parser, recipes, augment, optimizers):
         default="auto",
         help="arithmetic of training. Default: bfloat16 where the processor multiplies it natively",
     )
-    add("--out", metavar="FOLDER", help="the run's folder. Default: a new one under runs/")
+    add("--out", type=path, metavar="FOLDER", help="the run's folder. Default: a new one under runs/")
     add("--overwrite", action="store_true", help="replace the finished run in that folder")

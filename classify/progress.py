@@ -2,6 +2,8 @@
 
 import sys
 
+from classify.command import printable
+
 
 def live(*columns):
     """Return a ``rich.progress.Progress`` on standard error that leaves nothing behind.
@@ -32,8 +34,11 @@ def track(items, total, doing, size=len):
     if not sys.stderr.isatty():
         yield from items
         return
-    with live() as bar:
-        task = bar.add_task(doing, total=total)
+    from rich.progress import Progress, TextColumn
+
+    label = TextColumn("{task.description}", markup=False)  # a name in it may look like markup
+    with live(label, *Progress.get_default_columns()[1:]) as bar:
+        task = bar.add_task(printable(doing), total=total)
         for item in items:
             bar.advance(task, size(item))
             bar.stop()

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 SMALLEST = 75  # pixels: InceptionV3's stride leaves nothing of a smaller image
+LARGEST = 1024  # pixels: the memory of a batch grows with their square
 BLOCKS = 11  # mixed0 to mixed10
 FEATURES = 2048
 

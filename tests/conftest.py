@@ -5,6 +5,7 @@ import functools
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,9 +42,9 @@ class TrainedRun:
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
-    """`train_cnn.py --data digits` as a user types it."""
+    """`train_cnn.py --data digits` as a user types it, but for fewer epochs."""
     cwd = tmp_path_factory.mktemp("digits")
-    process = script("train_cnn.py", "--data", "digits", cwd=cwd)
+    process = script("train_cnn.py", "--data", "digits", "--epochs", "4", cwd=cwd)
     assert process.returncode == 0, process.stderr
     return TrainedRun(cwd, cwd / "runs" / "cnn-digits", process)
 
@@ -86,6 +87,14 @@ def finished_run(elsewhere):
         os.utime(folder / "run.json", (time, time))
 
     return make
+
+
+@pytest.fixture
+def ctrl_c():
+    """A function that is Ctrl-C; without this fixture a suite in the background of a shell would ignore it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield functools.partial(signal.raise_signal, signal.SIGINT)
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.fixture

@@ -1,3 +1,6 @@
+import importlib
+import os
+import signal
 import subprocess
 import sys
 
@@ -47,6 +50,12 @@ def test_a_mistake_in_the_code_keeps_its_traceback():
         command.run(lambda: 1 / 0)
 
 
+@pytest.mark.parametrize("module", ["classify.nonexistent", "models.nonexistent"])
+def test_a_missing_module_of_this_project_is_a_mistake_in_the_code(module):
+    with pytest.raises(ModuleNotFoundError):
+        command.run(lambda: importlib.import_module(module))
+
+
 def test_each_leaves_out_what_fails_and_names_it(capsys):
     def use(item):
         if item == 2:
@@ -79,6 +88,39 @@ def test_any_file_name_can_be_printed_into_a_pipe():
     assert process.stdout.decode("utf-8").strip() == "caf\u00e9 \\udcff \u2588"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Ä 図 ж 👨\u200d👩.png", "Ä 図 ж 👨\u200d👩.png"),
+        ("a\nb\r\u2028\x85.png", r"a\nb\r\u2028\x85.png"),
+        ("\x1b[2J\x9b31m\x07\x00.png", r"\x1b[2J\x9b31m\x07\x00.png"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\udcff.png", r"\udcff.png"),
+    ],
+)
+def test_a_name_cannot_forge_lines_or_steer_the_terminal(name, text):
+    assert command.printable(name) == text
+
+
+CLOSED = [
+    ("<&-", "print('result')", 0, "result\n", ""),
+    ("<&-", "print(len(sys.stdin.buffer.read()))", 0, "0\n", ""),
+    (">&-", "print('result')", 1, "", "-c: standard output is closed, so there is nowhere to print results\n"),
+    ("2>&-", "command.note('notice'); print('result')", 0, "result\n", ""),
+    ("<&- 2>&-", "print(open('new', 'w').fileno())", 0, "3\n", ""),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="its shell closes streams in another way")
+@pytest.mark.parametrize(("closing", "code", "status", "output", "error"), CLOSED)
+def test_a_closed_standard_stream_is_no_traceback(closing, code, status, output, error, tmp_path):
+    code = f"import sys; from classify import command\ndef main():\n    {code}\ncommand.run(main)"
+    shell = ["sh", "-c", f'exec "$0" -c "$1" {closing}', sys.executable, code]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    process = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (process.returncode, process.stdout, process.stderr) == (status, output, error)
+
+
 def test_a_reader_that_has_gone_is_no_error():
     code = "from classify import command; from classify.reporting import terminal; "
     code += "command.run(lambda: terminal.show(*['x' * 70] * 5000))"
@@ -88,3 +130,37 @@ def test_a_reader_that_has_gone_is_no_error():
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 0
+
+
+def test_a_second_ctrl_c_waits_until_it_is_released(ctrl_c):
+    with command.Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c()
+        ctrl_c()  # held back
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.release()
+        interrupts.release()  # none waits any more
+        interrupts.hold()
+        ctrl_c()
+    with pytest.raises(KeyboardInterrupt):
+        ctrl_c()  # the former handler is back
+
+
+def test_ctrl_c_comes_after_what_must_not_be_interrupted(ctrl_c):
+    done = []
+    with pytest.raises(KeyboardInterrupt), command.uninterrupted():
+        ctrl_c()
+        done.append("all")
+    assert done == ["all"]
+    with command.uninterrupted():
+        pass
+
+
+def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with command.Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            interrupts.release()
+    finally:
+        signal.signal(signal.SIGINT, former)

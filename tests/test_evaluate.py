@@ -17,6 +17,7 @@ import evaluate
 import train_cnn
 from classify.command import Problem
 from classify.data import sources, splits
+from classify.evaluation import robustness
 from classify.inference import tta
 from classify.runs.history import COLUMNS, as_csv
 from classify.runs.saved import SavedModel
@@ -40,6 +41,7 @@ def linear_run(tmp_path_factory):
     (folder / "history.csv").write_text(as_csv(epochs))
     info = {"status": "finished", "recipe": "standard", "data": "digits", "class_names": list("0123456789")}
     info |= {"options": {"data": "digits", "validation": 0.1}, "splits": {"train": 1293, "validation": 144}}
+    info["validation_fingerprint"] = splits.fingerprint(splits.read_split(sources.find("digits"), "validation"))
     (folder / "run.json").write_text(json.dumps(info))
     return folder
 
@@ -183,7 +185,9 @@ def test_a_description_of_class_names_alone(folder, run, rows):
 
 def test_tables_for_people(folder):
     process = script("evaluate.py", "cnn-digits", "runs/second", cwd=folder)
-    assert process.returncode == 0 and Path(process.stderr.strip()) == Path("runs/report-digits.html")
+    *doing, page = process.stderr.splitlines()
+    assert process.returncode == 0 and Path(page) == Path("runs/report-digits.html")
+    assert doing == ["measuring cnn-digits on 360 images", "measuring second on 360 images"]
     lines = process.stdout.splitlines()
     assert lines[0] == "digits test, 360 images; below each figure its 95 % interval"
     assert [lines[i].split()[0] for i in (4, 6)] == ["cnn-digits", "second"]
@@ -215,7 +219,8 @@ def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path, 
     (tmp_path / "runs").touch()
     process = run(digits_run.folder, "--json", cwd=tmp_path)
     assert process.returncode == 1 and len(json.loads(process.stdout)["models"]) == 1
-    assert process.stderr.startswith("there is no report: ") and process.stderr.count("\n") == 1
+    _, line = process.stderr.splitlines()
+    assert line.startswith("there is no report: ")
 
 
 def test_models_of_different_data_are_not_compared(folder, run):
@@ -236,11 +241,35 @@ def test_models_are_grouped_by_their_data():
 
 def test_a_command_line_becomes_settings():
     plain = evaluate.parse([])
-    assert plain == evaluate.Settings((), "test", None, None, False, False, 0, False)
+    assert plain == evaluate.Settings((), "test", None, None, None, False, False, 0, False)
     assert evaluate.parse(["--robust"]).robust_images == evaluate.ROBUST_IMAGES == 1000
     assert evaluate.parse(["--robust-images", "60"]) == evaluate.parse(["--robust", "--robust-images", "60"])
-    given = evaluate.parse(["a", "b", "--data", "digits", "--split", "train", "--tta", "--json"])
-    assert given == evaluate.Settings(("a", "b"), "train", "digits", None, False, True, 0, True)
+    given = evaluate.parse(["a", "b", "--data", "x", "--label", "coarse", "--split", "train", "--tta", "--json"])
+    assert given == evaluate.Settings(("a", "b"), "train", "x", None, "coarse", False, True, 0, True)
+
+
+def test_two_models_of_one_name_are_told_apart(folder, results):
+    for place in ("first", "last"):
+        shutil.copytree(folder / "runs/cnn-digits", folder / place / "cnn")
+    printed = results("first/cnn", "second", "last/cnn", "runs/../last/cnn", cwd=folder)
+    names = [Path(row["name"]) for row in printed["models"]]
+    assert names == [Path("first/cnn"), Path("second"), Path("last/cnn")]
+    assert [Path(name) for name in printed["comparisons"][0]["models"]] == [Path("first/cnn"), Path("second")]
+
+
+def test_a_measurement_that_fails_late_costs_no_other_model_its_row(folder, run, monkeypatch):
+    robust = robustness.measure
+
+    def fails(model, sample, name):
+        if name == "cnn-digits":
+            raise Problem("cnn-digits gives up")
+        return robust(model, sample, name)
+
+    monkeypatch.setattr(robustness, "measure", fails)
+    process = run("cnn-digits", "second", "--robust-images", "20", "--json", cwd=folder)
+    assert process.returncode == 1 and "cnn-digits gives up" in process.stderr
+    assert [row["name"] for row in json.loads(process.stdout)["models"]] == ["second"]
+    assert "digits test: second" in (folder / "runs/report-digits.html").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_used_is_named_and_the_others_are_measured(folder, run):

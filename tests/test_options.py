@@ -25,6 +25,7 @@ from classify import options
         (["--learning-rate", "nan"], "nan is not a number"),
         (["--optimizer", "adamm"], "--optimizer: invalid choice"),
         (["--data"], "--data: expected one argument"),
+        (["--out", ""], "--out: an empty name"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsys):

@@ -196,6 +196,55 @@ def test_a_model_that_is_none(model, pictures, tmp_path):
     assert process.returncode == 1 and model in process.stderr and process.stderr.count("\n") == 1
 
 
+def test_models_that_cannot_be_used_are_named_and_the_good_one_answers(digits_run, pictures, tmp_path, in_process):
+    (tmp_path / "text.keras").write_text("hello")
+    corrupt = shutil.copytree(digits_run.folder, tmp_path / "corrupt")
+    (corrupt / "run.json").write_text(json.dumps({"class_names": "0123456789"}))
+    models = ("nope", "text.keras", "corrupt", digits_run.folder)
+    options = [option for model in models for option in ("--model", model)]
+    process = in_process(predict.main, pictures[0] / "digit 0.png", *options, "--json", cwd=tmp_path)
+    assert process.returncode == 1 and "class" in json.loads(process.stdout)
+    problems = process.stderr.splitlines()
+    assert len(problems) == 3 and "class_names" in problems[1]
+    assert all(any(model in line for line in problems) for model in models[:3])
+
+
+def test_a_corrupt_run_does_not_stop_the_command_without_a_model(pictures, elsewhere, finished_run, in_process):
+    finished_run("torn")
+    (elsewhere / "runs" / "torn" / "run.json").write_text("{")
+    process = in_process(predict.main, pictures[0] / "digit 0.png", "--json", cwd=elsewhere)
+    assert process.returncode == 0 and len(json.loads(process.stdout)["probabilities"]) == 10
+    problem, model = process.stderr.splitlines()
+    assert problem.startswith("runs/torn/run.json is not a run's description: it is no JSON")
+    assert model.startswith("model: shipped")
+
+
+def test_two_models_of_one_name_are_told_apart(digits_run, pictures, tmp_path, in_process):
+    shutil.copytree(digits_run.folder, tmp_path / "older" / "cnn-digits")
+    shutil.copytree(digits_run.folder, tmp_path / "runs" / "cnn-digits")
+    options = ("--model", "cnn-digits", "--model", "older/cnn-digits", "--model", "runs/cnn-digits")
+    process = in_process(predict.main, pictures[0] / "digit 0.png", *options, "--json", cwd=tmp_path)
+    answers = json.loads(process.stdout)["models"]
+    assert [answer["model"] for answer in answers] == ["runs/cnn-digits", "older/cnn-digits"]
+
+
+def test_file_and_class_names_forge_no_lines(digits_run, pictures, tmp_path, in_process):
+    name = "x\nforged.png  cat 100 %\x1b[2J.png"
+    shutil.copy(pictures[0] / "digit 0.png", tmp_path / name)
+    (tmp_path / "\x1b]0;notes.txt").write_text("hello")
+    run = shutil.copytree(digits_run.folder, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    info["class_names"] = [f"{digit}\nforged" for digit in range(10)]
+    (run / "run.json").write_text(json.dumps(info))
+    process = in_process(predict.main, name, "\x1b]0;notes.txt", "--model", "run", "--top", 10, cwd=tmp_path)
+    lines = process.stdout.splitlines()
+    assert lines[0] == r"x\nforged.png  cat 100 %\x1b[2J.png" and len(lines) == 11
+    assert all(line.isprintable() and r"\nforged" in line for line in lines)
+    assert len(process.stderr.splitlines()) == 1 and process.stderr.strip().isprintable()
+    process = in_process(predict.main, name, "--model", "run", "--json", cwd=tmp_path)
+    assert json.loads(process.stdout)["image"] == name and process.stdout.count("\n") == 1
+
+
 def test_a_model_without_a_description_gets_numbered_classes(digits_run, pictures, tmp_path):
     shutil.copy(digits_run.folder / "model.keras", tmp_path / "bare.keras")
     process = script("predict.py", pictures[0] / "digit 0.png", "--model", "bare.keras", "--json", cwd=tmp_path)

@@ -25,6 +25,14 @@ def test_track_yields_all_and_leaves_no_bar_while_the_consumer_has_an_item(strea
     assert [bar.tasks[0].completed for bar in bars] == ([3] if stream is Terminal else [])
 
 
+def test_a_bars_label_is_text_and_no_markup(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    list(progress.track(iter([[1]]), 1, "[/] :dog: \x1b[2J"))
+    import sys
+
+    assert "[/] :dog: \\x1b[2J" in sys.stderr.getvalue()
+
+
 def test_live_shows_nothing_off_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with progress.live() as bar:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from classify.data import sources, splits
 from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
+from classify.reporting import conclusion
+from classify.training import loop
+from classify.training.callbacks import TrainingProgress
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
 LONG = ("--data", "digits", "--limit", "256", "--recipe", "sprint", "--epochs", "1000")
@@ -40,7 +44,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(digits_run
     metrics = json.loads((digits_run.folder / "metrics.json").read_text())
     assert f"accuracy   {metrics['accuracy']:.4f}" in output and "digits test, 360 images" in output
     assert "epoch" not in output
-    assert "1,293 train · 144 validation · 360 test" in progress and "epoch 11/11" in progress
+    assert "1,293 train · 144 validation · 360 test" in progress and "epoch 4/4" in progress
     assert "will take about" in progress and "\nruns/cnn-digits   " in progress
     assert "WARNING" not in progress and "I0000" not in progress
     assert max(map(len, (output + progress).splitlines())) <= 80
@@ -54,7 +58,7 @@ def test_the_run_folder_is_complete(digits_run):
     with open(digits_run.folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
-    assert len(rows) == 11 and float(rows[-1]["accuracy"]) > 0.9
+    assert len(rows) == 4 and float(rows[-1]["accuracy"]) > 0.9
 
 
 def test_run_json_says_how_it_was_made(digits_run):
@@ -69,7 +73,7 @@ def test_run_json_says_how_it_was_made(digits_run):
         "threshold": pytest.approx(ood.threshold(rows)["threshold"]),
     }
     assert sum(ood.unsure(rows, run["unsure"])) == 8  # 5 % of 144
-    assert run["options"]["epochs"] == 11 and run["options"]["data"] == "digits"
+    assert run["options"]["epochs"] == 4 and run["options"]["data"] == "digits"
     assert run["mirror"] is False
     assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
     assert run["precision"] in ("float32", "bfloat16") and run["seconds"] > 0
@@ -139,6 +143,26 @@ def test_a_diverging_training_is_one_line(tmp_path):
         train_cnn.main([*QUICK, "--recipe", "tutorial", "--learning-rate", "1e30", "--out", str(tmp_path / "far")])
 
 
+def test_overwriting_with_a_training_that_diverges_leaves_the_former_run(digits_run, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(digits_run.folder, folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(Problem, match="^training diverged"):
+        options = ("--recipe", "tutorial", "--learning-rate", "1e30", "--out", str(folder), "--overwrite")
+        train_cnn.main([*QUICK, *options])
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("option", "mirror"), [((), False), (("--mirror",), True), (("--no-mirror",), False)])
+def test_characters_are_mirrored_only_if_asked_for(option, mirror, tmp_path, capsys, without_litert):
+    options = (*QUICK, "--recipe", "sprint", "--epochs", "1", "--out", str(tmp_path / "run"))
+    train_cnn.main([*options, *option])
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["mirror"] is mirror
+    assert (
+        "also trained on mirrored images" if mirror else "not trained on mirrored images"
+    ) in capsys.readouterr().err
+
+
 def test_a_misspelt_option(tmp_path):
     process = script("train_cnn.py", "--epohcs", "5", cwd=tmp_path)
     assert process.returncode == 2
@@ -146,10 +170,10 @@ def test_a_misspelt_option(tmp_path):
 
 
 def test_without_network_digits_are_trained_on_and_named(tmp_path):
-    process = script("train_cnn.py", "--limit", "128", "--epochs", "2", cwd=tmp_path)
+    process = script("train_cnn.py", "--recipe", "sprint", "--limit", "128", "--epochs", "2", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "CIFAR-10 could not be loaded" in process.stderr and "digits test, 360 images" in process.stdout
-    run = json.loads((tmp_path / "runs" / "cnn-digits" / "run.json").read_text())
+    run = json.loads((tmp_path / "runs" / "cnn-sprint-digits" / "run.json").read_text())
     assert run["data"] == run["options"]["data"] == "digits"
 
 
@@ -165,12 +189,35 @@ def test_ctrl_c_measures_the_best_epoch_so_far(tmp_path, monkeypatch):
         if line.startswith("epoch    2/"):
             process.send_signal(signal.SIGINT)
             break
-    output, _ = process.communicate(timeout=120)
+    output, progress = process.communicate(timeout=120)
     assert process.returncode == 130 and "digits test, 360 images" in output
+    assert "interrupted; saving and measuring the best epoch" in progress
     run = json.loads((tmp_path / "runs" / "cnn-sprint-digits" / "run.json").read_text())
     assert run["status"] == "interrupted"
     monkeypatch.chdir(tmp_path)
     assert evaluate.main(["cnn-sprint-digits"]) == 0
+
+
+def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c, without_litert, monkeypatch, capsys):
+    """At the worst moments: while training stops, and right before the model is saved."""
+    monkeypatch.chdir(tmp_path)
+    save = conclusion.save_keras
+
+    def interrupted_save(*args):
+        ctrl_c()
+        return save(*args)
+
+    monkeypatch.setattr(conclusion, "save_keras", interrupted_save)
+    monkeypatch.setattr(loop, "TrainingProgress", lambda *args: stopping)
+    stopping = TrainingProgress(2, 8, 128)
+    monkeypatch.setattr(stopping, "on_epoch_end", lambda *args: ctrl_c())
+    assert train_cnn.main([*QUICK, "--recipe", "sprint"]) == 130
+    folder = tmp_path / "runs" / "cnn-sprint-digits"
+    assert {file.name for file in folder.iterdir()} == {"model.keras", "history.csv", "run.json"}
+    run = json.loads((folder / "run.json").read_text())
+    assert run["status"] == "interrupted" and run["unsure"] is None
+    assert keras.saving.load_model(folder / "model.keras").count_params() == 295_978
+    assert "interrupted after epoch 1" in capsys.readouterr().err
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
@@ -184,16 +231,18 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
     assert not any((tmp_path / "runs").glob("*"))
 
 
-def test_a_killed_run_is_no_finished_run(tmp_path):
+def test_a_killed_run_is_no_finished_run(tmp_path, monkeypatch, capsys, without_litert):
     process = start(tmp_path, *LONG)
     for line in process.stderr:
         if line.startswith("epoch    2/"):
             process.kill()
             break
     process.communicate(timeout=60)
-    assert {file.name for file in (tmp_path / "runs" / "cnn-sprint-digits").iterdir()} == {"history.csv"}
-    process = script("train_cnn.py", *QUICK, "--recipe", "sprint", cwd=tmp_path)
-    assert process.returncode == 0 and "\nruns/cnn-sprint-digits-2   " in process.stderr
+    left = {file.name for file in (tmp_path / "runs" / "cnn-sprint-digits").iterdir()}
+    assert left == {"history.csv", ".lock"}  # the lock of a process that is gone holds nobody up
+    monkeypatch.chdir(tmp_path)
+    assert train_cnn.main([*QUICK, "--recipe", "sprint"]) == 0
+    assert "\nruns/cnn-sprint-digits-2   " in capsys.readouterr().err
 
 
 def start(cwd, *arguments):

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from classify.command import printable
+
 TITLES = {"cifar10": "CIFAR-10"}  # how a data set is written for a person, if not by its name
 
 
@@ -84,8 +86,8 @@ class Source:
 
     @property
     def title(self):
-        """Its name as a person writes it."""
-        return TITLES.get(self.name, self.name)
+        """Its name as a person writes it, in one line."""
+        return TITLES.get(self.name) or printable(self.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _connect(url):
     def connect():
         try:
             outcome.append(urllib.request.urlopen(url, timeout=PATIENCE))
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a proxy that is no address
             outcome.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from classify.command import Problem, describe
+from classify.command import Problem, describe, printable
 from classify.data import decoding
 
 STANDARD_INPUT = "-"
@@ -53,40 +53,41 @@ def load(path, height, width):
         Problem: the file is missing, is no picture, is damaged, has more than Pillow's limit of 179 megapixels, or
             would take more than 1 GB of memory to read.
     """
+    name = printable(path)
     try:
         with Image.open(io.BytesIO(_standard_input()) if str(path) == STANDARD_INPUT else path) as image:
             return decoding.decode(image, height, width)
     except Problem:
         raise
     except UnidentifiedImageError as error:
-        raise Problem(f"{path}: cannot be read as an image") from error
+        raise Problem(f"{name}: cannot be read as an image") from error
     except Image.DecompressionBombError as error:
-        raise Problem(f"{path}: has more pixels than the {2 * Image.MAX_IMAGE_PIXELS:,} allowed") from error
+        raise Problem(f"{name}: has more pixels than the {2 * Image.MAX_IMAGE_PIXELS:,} allowed") from error
     except decoding.TooLargeError as error:
-        raise Problem(f"{path}: is too large, reading it would take more than 1 GB of memory") from error
+        raise Problem(f"{name}: is too large, reading it would take more than 1 GB of memory") from error
     except OSError as error:
-        reason = describe(error) if error.filename else f"{path}: is damaged ({describe(error)})"
+        reason = describe(error) if error.filename else f"{name}: is damaged ({describe(error)})"
         raise Problem(reason) from error
     except Exception as error:  # a damaged file can make Pillow raise almost anything
-        raise Problem(f"{path}: is damaged or of an unknown kind") from error
+        raise Problem(f"{name}: is damaged or of an unknown kind") from error
 
 
 def _named(name):
     """Return the paths that one name stands for; raise ``Problem`` if there is none."""
-    path = Path(name)
+    path, shown = Path(name), printable(name)
     if name == STANDARD_INPUT:
         _standard_input()  # now, since the threads that read pictures later must not read it twice
         return [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and file.is_file())
-        missing = f"{name}: has no images in it"
+        missing = f"{shown}: has no images in it"
     elif path.exists():
         return [path]
     elif glob.has_magic(name):
         files = sorted(Path(match) for match in glob.glob(name, recursive=True))
-        missing = f"{name}: matches no file"
+        missing = f"{shown}: matches no file"
     else:
-        raise Problem(f"{name}: no such file")
+        raise Problem(f"{shown}: no such file")
     files = [file for file in files if not file.name.endswith(EXPLAINED)]
     if not files:
         raise Problem(missing)
@@ -96,6 +97,8 @@ def _named(name):
 @functools.cache
 def _standard_input():
     """Return all of standard input as bytes. It can be read only once, so they are kept."""
+    if sys.stdin is None:
+        raise Problem(f"{STANDARD_INPUT}: standard input is closed")
     content = sys.stdin.buffer.read(LONGEST_INPUT + 1)
     if len(content) > LONGEST_INPUT:
         raise Problem(f"{STANDARD_INPUT}: standard input has more than {LONGEST_INPUT:,} bytes; name the file instead")

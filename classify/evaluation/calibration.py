@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from classify.command import Problem
+from classify.command import Problem, describe, printable
 from classify.data import splits
 from classify.evaluation import metrics
 from classify.inference import ood
@@ -15,6 +15,7 @@ from classify.inference.predictor import predict
 from classify.inference.saving import save_model
 from classify.runs.folder import Run
 
+CHANGED = ("model.keras", "model.tflite", "metrics.json", "run.json")  # by a calibration, of a run's files
 HOTTEST = 100  # above this temperature a model's probabilities say nothing
 
 
@@ -35,11 +36,12 @@ def calibrate(model, saved, source):
     """
     _check(saved)
     split = splits.read_split(source, "validation", saved.options.get("validation", 0.1))
+    check_validation(saved, splits.fingerprint(split))
     probabilities = predict(model, split.images, f"{saved.name}, validation")
     try:
         temperature = best_temperature(split.labels, probabilities)
     except Problem as problem:
-        raise Problem(f"{saved.name} cannot be calibrated: {problem}") from problem
+        raise Problem(f"{printable(saved.name)} cannot be calibrated: {problem}") from problem
     before, rebuilt = metrics.calibration(split.labels, probabilities), probabilities
     if temperature != 1:
         build_in(model, temperature)
@@ -47,7 +49,7 @@ def calibrate(model, saved, source):
     after = metrics.calibration(split.labels, rebuilt)
     same_answers = (rebuilt.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     if temperature != 1 and (after["nll"] >= before["nll"] or not same_answers):
-        raise Problem(f"{saved.path} does not end in a Dense layer and a softmax, so it cannot be calibrated")
+        raise Problem(f"{printable(saved.path)} does not end in a Dense layer and a softmax: it cannot be calibrated")
     unsure = ood.threshold(rebuilt)
     return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": unsure}
 
@@ -55,9 +57,23 @@ def calibrate(model, saved, source):
 def _check(saved):
     """Raise ``Problem`` unless a ``SavedModel`` is a run's own, with a validation split that it did not train on."""
     if saved.path.name != "model.keras" or not (saved.path.parent / "run.json").is_file():
-        raise Problem(f"{saved.path}: only a run's model.keras, beside its run.json, can be calibrated")
+        raise Problem(f"{printable(saved.path)}: only a run's model.keras, beside its run.json, can be calibrated")
     if not saved.info.get("splits", {}).get("validation"):
-        raise Problem(f"{saved.name} was trained with --validation 0: no images are left to calibrate on")
+        raise Problem(f"{printable(saved.name)} was trained with --validation 0: no images are left to calibrate on")
+
+
+def check_validation(saved, fingerprint):
+    """Raise ``Problem`` unless a model's training left out the validation images that were read.
+
+    Args:
+        saved: the ``SavedModel``.
+        fingerprint: ``splits.fingerprint`` of those images; None where there are none.
+    """
+    name = printable(saved.name)
+    if "validation_fingerprint" not in saved.info:
+        raise Problem(f"{name} does not say which images it was validated on; it may have learnt these; train it again")
+    if saved.info["validation_fingerprint"] != fingerprint:
+        raise Problem(f"{name} was trained with other validation images; it may have learnt these; train it again")
 
 
 def best_temperature(labels, probabilities):
@@ -123,20 +139,30 @@ def _last_dense(model):
 
 
 def save(model, saved, calibrated, measured):
-    """Rewrite the files of a run that ``calibrate`` changes, each whole: model.keras, metrics.json, run.json.
+    """Rewrite the files of a run that ``calibrate`` changes, all or none: the model, metrics.json, run.json.
 
     Args:
         model, saved: as ``calibrate`` took them.
         calibrated: what it returned. run.json's ``temperature`` says how much the model differs from what was trained:
             it is the product of all temperatures so far. Its ``unsure`` entry is replaced if there is one.
         measured: metrics.json's new content, of which the loss has changed.
+
+    An interrupt leaves the old run or the new one. If the process is killed while the files change places, run.json is
+    missing, and so nobody takes the folder for a finished run.
+
+    Raises:
+        Problem: the files cannot be written.
     """
-    run = Run(saved.path.parent)
-    made = (run.folder / "run.json").stat()
-    save_model(model, run.folder / "model.keras")
-    run.save_json("metrics.json", measured)
+    made = saved.path.with_name("run.json").stat()
     info = saved.info | {"temperature": saved.info.get("temperature", 1.0) * calibrated["temperature"]}
     if info.get("unsure"):
         info["unsure"] = calibrated["unsure"]
-    run.save_json("run.json", info)
-    os.utime(run.folder / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # keeps its place among the newest runs
+    try:
+        with Run(saved.path.parent) as run:
+            save_model(model, run.work / "model.keras")
+            run.save_json("metrics.json", measured)
+            run.save_json("run.json", info)
+            os.utime(run.work / "run.json", ns=(made.st_atime_ns, made.st_mtime_ns))  # it becomes no newer run
+            run.take_place(CHANGED)
+    except OSError as error:
+        raise Problem(f"{printable(saved.name)} cannot be calibrated: {describe(error)}") from error

@@ -1,12 +1,13 @@
 """Models measured on a split of the data they share, and what the differences between them are worth."""
 
 import functools
+import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from classify.command import Problem
+from classify.command import Problem, note, printable
 from classify.data import sources, splits
 from classify.data.dataset import Source, Split
 from classify.evaluation import calibration, metrics, robustness
@@ -25,11 +26,16 @@ class NamedSplit(Split):
         source: the data set.
         name: 'test', 'validation' or 'train'.
         validation: the share of the training images, 0 to 1, that is the validation split.
+        limit: how many of the other training images were trained on; None for all of them.
+        fingerprint: ``splits.fingerprint`` of the validation split beside it. None for the test split, and where there
+            are no validation images.
     """
 
     source: Source
     name: str
     validation: float
+    limit: int | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,7 @@ class Measurement:
     row: dict
 
 
-def read(models, name, data=None, data_dir=None):
+def read(models, name, data=None, data_dir=None, label=None):
     """Read the split that models are measured on, as a ``NamedSplit``.
 
     Args:
@@ -55,16 +61,23 @@ def read(models, name, data=None, data_dir=None):
         name: 'test', 'validation' or 'train'.
         data: what ``--data`` takes; None for the data that the models were trained on.
         data_dir: where TFDS data sets are prepared; None for where the training found them.
+        label: the name of the label, for data with several; None for the one that the models were trained on.
 
     Raises:
         Problem: the data cannot be had, or have no such split.
     """
     trained = next((model.options for model in models if model.data), {})
     option = data or trained.get("data") or next(model.data for model in models if model.data)
-    source = sources.find(option, data_dir or trained.get("data_dir"))
-    validation = trained.get("validation", 0.1)
-    split = splits.read_split(source, name, validation)
-    return NamedSplit(split.images, split.labels, source, name, validation)
+    label = label or (None if data else trained.get("label"))
+    source = sources.find(option, data_dir or trained.get("data_dir"), label)
+    validation, limit = trained.get("validation", 0.1), trained.get("limit")
+    split, fingerprint = splits.read_split(source, name, validation), None
+    if name != "test":
+        beside = split if name == "validation" else splits.read_split(source, "validation", validation)
+        fingerprint = splits.fingerprint(beside) if len(beside) else None
+    if name == "train" and limit is not None:
+        split = split.take(np.arange(min(limit, len(split))))
+    return NamedSplit(split.images, split.labels, source, name, validation, limit, fingerprint)
 
 
 def measure(saved, split, calibrate=False, with_tta=False, sample=None):
@@ -80,6 +93,8 @@ def measure(saved, split, calibrate=False, with_tta=False, sample=None):
         Problem: the model cannot be opened, does not fit the data, or cannot be calibrated.
     """
     model = _open(saved, split)
+    if not sys.stderr.isatty():  # no bar says it
+        note(f"measuring {printable(saved.name)} on {len(split):,} images")
     calibrated = calibration.calibrate(model, saved, split.source) if calibrate else None
     probabilities, seconds = _predict(model, split.images, saved.name)
     measured = {"data": split.source.name, "split": split.name}
@@ -88,10 +103,10 @@ def measure(saved, split, calibrate=False, with_tta=False, sample=None):
     if calibrate:
         row["calibrated"] = calibrated
     if with_tta:
-        row["tta"] = _accuracy_with_tta(model, split, f"{saved.name}, with test-time augmentation")
+        row["tta"] = _accuracy_with_tta(model, split, saved)
     if sample:
         row["robustness"] = robustness.measure(model, sample, saved.name)
-    if calibrate:  # the last step, so that a measurement that fails changes no file
+    if calibrate and calibrated["temperature"] != 1:  # the last step: a measurement that fails changes no file
         calibration.save(model, saved, calibrated, measured)
     row |= {
         "parameters": model.count_params(),
@@ -116,18 +131,29 @@ def compare(measurements, split):
 
 def _open(saved, split):
     """Return the Keras model, or raise ``Problem`` if it cannot be measured on this split."""
-    if split.name != "test" and saved.options.get("validation", split.validation) != split.validation:
-        raise Problem(f"{saved.name} has another validation split (see its --validation); measure it on its own")
-    if not len(split):
-        raise Problem(f"{saved.name} was trained with --validation 0, so it has no validation split")
+    if split.name != "test":
+        _check_its_own(saved, split)
     model = load_keras(saved.path)
     class_names = saved.class_names(model.output_shape[-1])
     expected = split.source.class_names
+    name, data = printable(saved.name), printable(split.source.title)
     if len(class_names) != len(expected) or (saved.info and class_names != expected):
-        raise Problem(f"{saved.name} knows other classes than {split.source.title}")
+        raise Problem(f"{name} knows other classes than {data}")
     if model.input_shape[1:] != split.images[np.arange(1)].shape[1:]:
-        raise Problem(f"{saved.name} takes images of another size than those of {split.source.title}")
+        raise Problem(f"{name} takes images of another size than those of {data}")
     return model
+
+
+def _check_its_own(saved, split):
+    """Raise ``Problem`` unless a validation or train split is the one that a model was trained with."""
+    name = printable(saved.name)
+    if saved.options.get("validation", split.validation) != split.validation:
+        raise Problem(f"{name} has another validation split (see its --validation); measure it on its own")
+    if split.name == "train" and saved.options.get("limit") != split.limit:
+        raise Problem(f"{name} was trained on another number of images (see its --limit); measure it on its own")
+    if not len(split):
+        raise Problem(f"{name} was trained with --validation 0, so it has no validation split")
+    calibration.check_validation(saved, split.fingerprint)
 
 
 def _predict(model, images, name):
@@ -139,14 +165,16 @@ def _predict(model, images, name):
     return probabilities, time.perf_counter() - start
 
 
-def _accuracy_with_tta(model, split, doing):
+def _accuracy_with_tta(model, split, saved):
     """Return the accuracy with test-time augmentation, with its interval."""
     ask, n = functools.partial(predict, model, doing=None), len(split)
+    doing = f"{saved.name}, with test-time augmentation"
+    mirror = saved.mirror if saved.data else split.source.mirror  # of a model that does not say it, the data do
 
     def right_answers():
         for first in range(0, n, BATCH_SIZE):
             rows = np.arange(first, min(first + BATCH_SIZE, n))
-            probabilities = tta.average(ask, split.images[rows], split.source.mirror)
+            probabilities = tta.average(ask, split.images[rows], mirror)
             yield probabilities.argmax(axis=1) == split.labels[rows]
 
     right = sum(int(answers.sum()) for answers in track(right_answers(), n, doing))

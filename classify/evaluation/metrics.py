@@ -49,17 +49,14 @@ def measure(labels, probabilities, class_names):
     }
 
 
-def wilson_interval(successes, n, z=1.959964):
-    """Return the (low, high) of Wilson's score interval of a share, 95 % by default.
+def wilson_interval(successes, n):
+    """Return the (low, high) of Wilson's 95 % score interval of a share, both within 0 to 1.
 
     Wilson, E. B. (1927), Journal of the American Statistical Association 22, 209-212. Unlike the normal
-    approximation it stays within 0 to 1 and is right near both.
+    approximation it is right near 0 and 1 too.
     """
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return float((centre - half) / scale), float((centre + half) / scale)
+    low, high = binomtest(successes, n).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def bootstrap_intervals(confusion, resamples=RESAMPLES, seed=0):

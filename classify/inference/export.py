@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 
-from classify.command import Problem, standard_error_kept
+from classify.command import Problem, printable, standard_error_kept
 from classify.files import whole
 from classify.inference import litert
 
@@ -13,18 +13,20 @@ PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxrunt
 SUFFIXES = {"litert": litert.SUFFIX, "onnx": ".onnx", "saved_model": ".saved_model"}
 
 
-def export(model, path, format):
+def export(model, path, made_from, format):
     """Write a Keras model in another format beside its ``.keras`` file.
 
     Args:
         model: the Keras model, of one input (N, H, W, 3).
         path: the model's ``.keras`` file.
+        made_from: the ``litert.fingerprint`` of that file when it was loaded or saved. A training may replace it since.
         format: ``litert``, which predict.py uses, ``onnx``, or ``saved_model``, which is a folder.
 
     Returns (the path written, the largest difference of a probability from Keras's).
 
     Raises:
-        Problem: a package is missing, the model cannot be converted, or the new file's probabilities differ too much.
+        Problem: a package is missing, the model cannot be converted, the new file's probabilities differ too much, or
+            the ``.keras`` file is another by now.
     """
     _check_packages(format)
     target = path.with_suffix(SUFFIXES[format])
@@ -33,9 +35,13 @@ def export(model, path, format):
         expected = model.predict_on_batch(images)  # first: Keras exports no model to ONNX that was never called
         difference = float(np.abs(_converted(model, beside, format, images) - expected).max())
         if not difference <= TOLERANCE:
-            raise Problem(f"{target.name} would answer otherwise than Keras: probabilities differ by {difference:.2g}")
+            raise Problem(
+                f"{printable(target.name)} would answer otherwise than Keras: probabilities differ by {difference:.2g}"
+            )
         if format == "litert":
-            litert.mark(beside, path)
+            litert.mark(beside, made_from)
+        if litert.fingerprint(path) != made_from:
+            raise Problem(f"{printable(path)} was replaced meanwhile; export it again")
     return target, difference
 
 
@@ -56,7 +62,7 @@ def _converted(model, path, format, images):
         except Exception as error:  # the converters raise almost anything
             failure = error
     reason = (str(failure).strip() or type(failure).__name__).splitlines()[0][:200]
-    raise Problem(f"the model cannot be exported to {format}: {reason}") from failure
+    raise Problem(f"the model cannot be exported to {format}: {printable(reason)}") from failure
 
 
 def _test_images(shape):

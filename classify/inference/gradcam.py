@@ -19,16 +19,21 @@ class Explainer:
         model: a Keras model that obeys the saved-model contract.
 
     Raises:
-        Problem: it is no Sequential model that ends in a softmax Dense layer, or has no features with a place.
+        Problem: it does not end in a softmax Dense layer, or not all that this layer gets comes from one tensor of
+            features with a place.
     """
 
     def __init__(self, model):
-        *hidden, last = model.layers
-        places = [number for number, layer in enumerate(hidden) if len(layer.input.shape) == 4]
-        softmax = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.softmax
-        if not (isinstance(model, keras.Sequential) and places and softmax):
-            raise Problem("--explain takes a Sequential model of convolutions that ends in Dense with softmax")
-        self.lower, self.upper, self.last = hidden[: places[-1]], hidden[places[-1] :], last
+        self.last, [hidden, *_] = _made_by(model.outputs[0])
+        softmax = isinstance(self.last, keras.layers.Dense) and self.last.activation is keras.activations.softmax
+        features = _with_a_place(hidden)
+        if features is None or not softmax:
+            raise Problem("--explain takes a model of convolutions that ends in Dense with softmax")
+        self.lower = keras.Model(model.inputs, features)
+        try:
+            self.upper = keras.Model(features, hidden)
+        except ValueError as error:
+            raise Problem("--explain takes no model that pools features of several layers") from error
 
     def maps(self, images, classes):
         """Return how much each place speaks for a class, float32 of shape (N, rows, columns), 0 or larger.
@@ -40,18 +45,28 @@ class Explainer:
         It is the sum over the features' channels, each weighted by its mean gradient over all places; of that sum the
         positive part is kept. The gradient is the logit's: a probability's would vanish where the model is certain.
         """
-        features = _through(self.lower, keras.ops.convert_to_tensor(images, "float32"))
+        features = self.lower(keras.ops.convert_to_tensor(images, "float32"), training=False)
         chosen = keras.ops.one_hot(keras.ops.convert_to_tensor(classes, "int32"), self.last.units)
 
         def logit(features):
-            logits = _through(self.upper, features) @ self.last.kernel + self.last.bias
+            logits = self.upper(features, training=False) @ self.last.kernel  # a bias has no gradient
             return keras.ops.sum(logits * chosen, axis=1)
 
         weights = keras.ops.mean(backend.gradient(logit, features), axis=(1, 2), keepdims=True)
         return np.array(keras.ops.relu(keras.ops.sum(weights * features, axis=-1)))
 
 
-def _through(layers, values):
-    for layer in layers:
-        values = layer(values, training=False)
-    return values
+def _made_by(tensor):
+    """Return the layer that a model's symbolic tensor comes from, and the tensors that the layer took."""
+    layer, call, _ = tensor._keras_history  # Keras says it nowhere else: `layer.input` is of the layer's first call
+    return layer, layer._inbound_nodes[call].input_tensors
+
+
+def _with_a_place(tensor):
+    """Return the nearest tensor of shape (N, rows, columns, channels) before this one, or None if there is none."""
+    while len(tensor.shape) != 4:
+        _, taken = _made_by(tensor)
+        if not taken:
+            return None
+        tensor = taken[0]
+    return tensor

@@ -58,10 +58,10 @@ def find(path):
         return None
 
 
-def mark(copy, path):
-    """Write into a LiteRT copy which ``.keras`` file it was made from."""
+def mark(copy, made_from):
+    """Write into a LiteRT copy the ``fingerprint`` of the ``.keras`` file that it was made from."""
     with zipfile.ZipFile(copy, "a") as archive:
-        archive.writestr(MADE_FROM, fingerprint(path))
+        archive.writestr(MADE_FROM, made_from)
 
 
 def fingerprint(path):

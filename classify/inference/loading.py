@@ -3,7 +3,7 @@
 import zipfile
 
 from classify import command
-from classify.command import Problem
+from classify.command import Problem, printable
 from classify.inference import litert
 
 
@@ -24,8 +24,9 @@ def load_keras(path):
     Raises:
         Problem: the file is no Keras model, does not take RGB images of one size, or does not return one row an image.
     """
+    name = printable(path)
     if not zipfile.is_zipfile(path):
-        raise Problem(f"{path} is not a Keras model (a .keras file)")
+        raise Problem(f"{name} is not a Keras model (a .keras file)")
     command.start_keras()
     import keras
 
@@ -33,11 +34,13 @@ def load_keras(path):
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # a damaged or unusual file makes Keras raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise Problem(f"{path} cannot be opened as a Keras model: {reason}") from error
+        raise Problem(f"{name} cannot be opened as a Keras model: {printable(reason)}") from error
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3] and shape[3] == 3):
-        raise Problem(f"{path} does not take RGB images of one size: its input is {shape}")
+        raise Problem(f"{name} does not take RGB images of one size: its input is {shape}")
+    if isinstance(getattr(model, "output", None), dict):
+        raise Problem(f"{name} returns a dictionary of outputs, not one row of probabilities an image")
     shape = model.output_shape
     if not (isinstance(shape, tuple) and len(shape) == 2):
-        raise Problem(f"{path} does not return one row of probabilities an image: its output is {shape}")
+        raise Problem(f"{name} does not return one row of probabilities an image: its output is {shape}")
     return model

@@ -91,6 +91,7 @@ class Predictor:
         saved: the ``SavedModel`` to open.
 
     Attributes:
+        saved: the same.
         name: what to call the model.
         model: the opened model, a ``LiteRTModel`` or a Keras model.
         class_names: one name a class.
@@ -103,6 +104,7 @@ class Predictor:
     """
 
     def __init__(self, saved):
+        self.saved = saved
         self.model = load(saved.path)
         self.name = saved.name
         self.class_names = saved.class_names(self.model.output_shape[-1])

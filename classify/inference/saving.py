@@ -6,14 +6,24 @@ from classify.inference import export, litert
 
 
 def save_model(model, path):
-    """Write a Keras model to ``path``, which ends in ``.keras``, and its LiteRT copy beside it.
+    """Write a Keras model to ``path``, which ends in ``.keras``, and its LiteRT copy beside it."""
+    save_litert(model, path, save_keras(model, path))
+
+
+def save_keras(model, path):
+    """Write a Keras model to ``path``, which ends in ``.keras``; return the file's SHA-256."""
+    with whole(path, size=4 * model.count_params()) as beside:
+        model.save(beside)
+        return litert.fingerprint(beside)
+
+
+def save_litert(model, path, made_from):
+    """Write the LiteRT copy of a model beside its Keras file, whose SHA-256 is ``made_from``.
 
     Where the copy cannot be made a line says so, and predict.py uses the Keras file.
     """
-    with whole(path) as beside:
-        model.save(beside)
     try:
-        export.export(model, path, "litert")
+        export.export(model, path, made_from, "litert")
     except Problem as problem:
         note(f"predict.py will start slowly with this model: {problem}")
         path.with_suffix(litert.SUFFIX).unlink(missing_ok=True)

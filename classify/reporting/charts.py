@@ -4,21 +4,24 @@ import itertools
 
 import numpy as np
 
+from classify.command import printable
+
 WIDTH = 80  # columns of a terminal
 BAR = 24  # columns of a probability of 1, at most
 NUMBER = len("  100.0 %  ")
 NUMBER_WITH_TTA = len("  TTA 100.0 %")
 
 
-def as_text(name, predictions, top, width):
+def as_text(path, predictions, top, width):
     """Return the lines of an image: of one model its chart or that it is unsure, of several their charts side by side.
 
     Args:
-        name: the image's name.
+        path: the image's file.
         predictions: one ``Prediction`` a model.
         top: how many classes to show.
         width: columns for the name where it stands beside what is said of it.
     """
+    name = printable(path)
     if len(predictions) > 1:
         return side_by_side(name, predictions, top)
     [prediction] = predictions
@@ -66,7 +69,7 @@ def side_by_side(name, predictions, top):
 
 def _titled_chart(prediction, top, columns):
     doubt = ["not sure: perhaps none"] if prediction.unsure else []
-    return [_cut(prediction.model, columns), *_chart(prediction, top, columns), *doubt]
+    return [_cut(printable(prediction.model), columns), *_chart(prediction, top, columns), *doubt]
 
 
 def _chart(prediction, top, columns):
@@ -75,7 +78,7 @@ def _chart(prediction, top, columns):
     With test-time augmentation its probability stands behind the bar.
     """
     order = np.argsort(prediction.probabilities)[::-1]
-    rows = [(prediction.class_names[i], [i]) for i in order[:top]]
+    rows = [(printable(prediction.class_names[i]), [i]) for i in order[:top]]
     if top < len(order):
         rows.append((f"{len(order) - top} others", order[top:]))
     with_tta = prediction.averaged is not None
@@ -94,7 +97,7 @@ def _chart(prediction, top, columns):
 
 def _best_guess(probabilities, class_names):
     best = np.argmax(probabilities)
-    return f"best guess {class_names[best]}, {100 * probabilities[best]:.1f} %"
+    return f"best guess {printable(class_names[best])}, {100 * probabilities[best]:.1f} %"
 
 
 def _cut(text, columns):

@@ -3,19 +3,22 @@
 import time
 
 from classify.command import note
+from classify.data.splits import fingerprint
 from classify.environment import processor
 from classify.evaluation import metrics
 from classify.inference import ood
 from classify.inference.predictor import predict
-from classify.inference.saving import save_model
+from classify.inference.saving import save_keras, save_litert
 from classify.progress import duration
 from classify.reporting import plots, terminal
+from classify.runs.folder import RUN_FILES
 
-FILES = "model.keras, metrics.json, history.csv, curves.png, confusion.png"
 
-
-def conclude(run, model, data, state, settings, precision, started, name=None, validate=None):
+def conclude(run, model, data, state, settings, precision, started, interrupts, name=None, validate=None):
     """Save a trained model, measure it, draw its training and its mistakes, write run.json and print the results.
+
+    Ctrl-C waits until the model is saved. Then it ends the measuring, and what was not reached is missing: the LiteRT
+    copy, the threshold for "not sure", metrics.json, the pictures.
 
     Args:
         run: the open ``Run``.
@@ -25,14 +28,23 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         settings: the ``TrainingSettings``.
         precision: the arithmetic of the training.
         started: ``time.perf_counter()`` at the run's start.
+        interrupts: the ``Interrupts`` in force, which hold.
         name: what to call the model in print and pictures, if not by its recipe.
         validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
     """
-    name = name or settings.recipe
-    save_model(model, run.folder / "model.keras")
-    probabilities = validate() if validate else predict(model, data.validation.images, "measuring")
-    measured = measure(run, model, data)
-    draw(run, data, state, measured, name)
+    name, path, probabilities, measured = name or settings.recipe, run.work / "model.keras", [], None
+    if state.interrupted:
+        note("\ninterrupted; saving and measuring the best epoch (Ctrl-C again skips the measuring)")
+    made_from = save_keras(model, path)
+    try:
+        interrupts.release()
+        save_litert(model, path, made_from)
+        probabilities = validate() if validate else predict(model, data.validation.images, "measuring")
+        measured = measure(run, model, data)
+        draw(run, data, state, measured, name)
+    except KeyboardInterrupt:
+        state.interrupted = True
+    interrupts.hold()
     seconds = time.perf_counter() - started
     record(run, data, state, settings, precision, probabilities, seconds)
     tell(run, data, state, measured, name, seconds)
@@ -64,6 +76,7 @@ def record(run, data, state, settings, precision, validation_probabilities, seco
         mirror=data.source.mirror,
         class_names=list(data.class_names),
         unsure=ood.threshold(validation_probabilities) if len(validation_probabilities) else None,
+        validation_fingerprint=fingerprint(data.validation) if len(data.validation) else None,
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         seed=settings.seed,
         processor=processor(),
@@ -79,8 +92,10 @@ def tell(run, data, state, measured, name, seconds):
     if len(data.validation):
         accuracy = state.history[state.best_epoch - 1]["val_accuracy"]
         note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}")
-    images = f"{data.source.title} test, {len(data.test):,} images"
-    terminal.show(f"\n{name}", images, terminal.headline(measured), "")
-    terminal.show(terminal.per_class([measured]))
-    note(f"\n{run.folder}   {duration(seconds)}\n  {FILES}")
+    if measured:
+        images = f"{data.source.title} test, {len(data.test):,} images"
+        terminal.show(f"\n{name}", images, terminal.headline(measured), "")
+        terminal.show(terminal.per_class([measured]))
+    made = [file for file in RUN_FILES if (run.folder / file).exists()]
+    note(f"\n{run.folder}   {duration(seconds)}\n  {', '.join(made[:4])},\n  {', '.join(made[4:])}")
     note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")

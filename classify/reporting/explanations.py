@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from classify.command import Problem, describe, note
+from classify.command import Problem, describe, note, printable
 from classify.data import pictures
 from classify.files import whole
 from classify.inference.gradcam import Explainer
@@ -33,8 +33,9 @@ class Explanations:
     def __init__(self, model, class_names, named=None, folder=None):
         if named and named not in class_names:
             close = difflib.get_close_matches(named, class_names, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the classes are {', '.join(class_names)}"
-            raise Problem(f"--explain-class: there is no class {named}; {hint}", status=2)
+            known = ", ".join(map(printable, close or class_names))
+            hint = f"did you mean {known}?" if close else f"the classes are {known}"
+            raise Problem(f"--explain-class: there is no class {printable(named)}; {hint}", status=2)
         self.explainer = Explainer(model)
         height, width = model.input_shape[1:3]
         larger = max(1, SIZE // max(height, width))
@@ -52,7 +53,7 @@ class Explanations:
         chosen = names.index(self.named) if self.named else int(np.argmax(probabilities))
         strengths = self.explainer.maps(prediction.pixels[None], [chosen])[0]
         what = "what speaks" if strengths.any() else "nothing speaks"
-        title = f"{what} for {names[chosen]}, {100 * probabilities[chosen]:.1f} %"
+        title = f"{what} for {printable(names[chosen])}, {100 * probabilities[chosen]:.1f} %"
         image = pictures.load(path, *self.size)
         try:
             target = self._target(path)
@@ -60,8 +61,8 @@ class Explanations:
             with whole(target) as beside:
                 draw(image, strengths, title).savefig(beside, format="png", metadata={"Software": TAG})
         except OSError as error:
-            raise Problem(f"{path}: its explanation cannot be written ({describe(error)})") from error
-        note(f"{path}: explained in {target}")
+            raise Problem(f"{printable(path)}: its explanation cannot be written ({describe(error)})") from error
+        note(f"{printable(path)}: explained in {printable(target)}")
         return target
 
     def _target(self, path):
@@ -73,7 +74,8 @@ class Explanations:
             target = folder / f"{name}-{number}{pictures.EXPLAINED}"
             number += 1
         if target.exists() and not _is_ours(target):
-            raise Problem(f"{path}: {target} is there and is no explanation of ours; pass --explain-to FOLDER")
+            reason = f"{printable(target)} is there and is no explanation of ours; pass --explain-to FOLDER"
+            raise Problem(f"{printable(path)}: {reason}")
         self.written.add(target)
         return target
 
@@ -106,5 +108,5 @@ def draw(image, strengths, title):
     right.imshow(overlay)
     for axes in (left, right):
         axes.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a class name may have dollar signs
     return figure

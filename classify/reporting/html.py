@@ -10,6 +10,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from classify.command import printable
 from classify.evaluation.metrics import wilson_interval
 from classify.reporting import plots, sentences
 from classify.runs.history import score
@@ -76,6 +77,7 @@ def _template():
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # names of classes, data and runs are a stranger's text
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from classify.command import printable
 from classify.evaluation.metrics import wilson_interval
 
 INK, TRAIN, VALIDATION, SHARE = "#1f2937", "#8c9bb0", "#c2410c", "#1a66b8"
@@ -19,13 +20,13 @@ MODELS = ("#0072b2", "#d05a00", "#008a66", "#b0609a", "#806600", "#5a6675")
 DARK = {INK: "#e5e7eb", VALIDATION: "#fb923c"} | dict(
     zip(MODELS, ("#4fadea", "#f28c3a", "#2cc295", "#e39ac4", "#d6b531", "#aab7c4"), strict=True)
 )
+matplotlib.rcParams["text.parse_math"] = False  # in every figure here: a dollar in a name is a dollar
 PAGE_WIDTH = 4.6  # inches of a picture in a page: as wide as a telephone shows
 PAGE_STYLE = {
     "font.size": 8.5,
     "font.sans-serif": ["DejaVu Sans"],  # a browser without it falls back to a sans-serif, most of which are narrower
     "svg.fonttype": "none",  # text remains text, so that a browser draws a class name in any script
     "svg.hashsalt": "",  # the same numbers give the same picture
-    "text.parse_math": False,  # a dollar in a name is a dollar
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
@@ -108,8 +109,8 @@ def confusion(metrics, title=None, width=None):
         labels = [_short(name) for name in names]
         size = min(matplotlib.rcParams["font.size"], 50 * width / len(names))
         across = {"rotation": 45, "ha": "right"} if numbers else {"rotation": 90, "ha": "right", "va": "center"}
-        axes.set_xticks(range(len(names)), labels, rotation_mode="anchor", fontsize=size, parse_math=False, **across)
-        axes.set_yticks(range(len(names)), labels, fontsize=size, parse_math=False)
+        axes.set_xticks(range(len(names)), labels, rotation_mode="anchor", fontsize=size, **across)
+        axes.set_yticks(range(len(names)), labels, fontsize=size)
         axes.tick_params(length=2 if numbers else 0)
     if numbers:
         size = min(matplotlib.rcParams["font.size"], 18 * width / len(names))
@@ -200,6 +201,7 @@ def _tidy(axes, grid="both"):
 
 
 def _short(name, length=18):
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from classify.command import printable
 from classify.reporting import sentences
 
 MODELS_A_TABLE = 3
@@ -33,12 +34,12 @@ def per_class(models):
     table = _table(gap=2)
     table.add_column("")
     for metrics in models:
-        name = f"{metrics['name']}\n" if len(models) > 1 else ""
+        name = f"{printable(metrics['name'])}\n" if len(models) > 1 else ""
         table.add_column(f"{name}prec. recall    F1", justify="right", overflow="fold")
     for class_name in models[0]["class_names"]:
         scores = [metrics["per_class"][class_name] for metrics in models]
         cells = (f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}" for score in scores)
-        table.add_row(class_name, *cells)
+        table.add_row(printable(class_name), *cells)
     return table
 
 
@@ -55,7 +56,7 @@ def comparison(rows):
         values = {"accuracy": row["accuracy"], **row["macro"]}
         intervals = {"accuracy": row["accuracy_interval"], **row["macro_intervals"]}
         cells = (f"{value:.3f}\n{intervals[key][0]:.3f} to {intervals[key][1]:.3f}" for key, value in values.items())
-        table.add_row(row["name"], *cells)
+        table.add_row(printable(row["name"]), *cells)
     return table
 
 
@@ -70,7 +71,7 @@ def tta(rows):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["name"],
+            printable(row["name"]),
             *("{:.3f} ({:.3f} to {:.3f})".format(of["accuracy"], *of["accuracy_interval"]) for of in (row, row["tta"])),
         )
     return table
@@ -88,7 +89,7 @@ def confidence_and_cost(rows):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["name"],
+            printable(row["name"]),
             *_calibration(row["calibration"]),
             f"{row['parameters'] / 1e6:.2f}M",
             f"{row['bytes'] / 1e6:.1f}",
@@ -124,7 +125,7 @@ def robustness(models):
     results = [model["robustness"] for model in models]
     table.add_column(f"accuracy,\n{results[0]['n']:,} images")
     for model in models:
-        table.add_column(f"{model['name']}\n mean  sev. 5", justify="right", overflow="fold")
+        table.add_column(f"{printable(model['name'])}\n mean  sev. 5", justify="right", overflow="fold")
     table.add_row("unchanged", *(f"{result['clean']:.3f}       –" for result in results))
     for name in results[0]["corruptions"]:
         cells = (result["corruptions"][name] for result in results)
@@ -149,7 +150,7 @@ def show_evaluation(rows, comparisons, title):
         if "calibrated" in row:
             show_text(sentences.calibrated(row))
             show("", calibrated(row), "")
-    show(f"{title} {rows[0]['split']}, {rows[0]['n']:,} images; below each figure its 95 % interval\n")
+    show(f"{printable(title)} {rows[0]['split']}, {rows[0]['n']:,} images; below each figure its 95 % interval\n")
     show(comparison(rows), "")
     if "tta" in rows[0]:
         show(tta(rows), "")
@@ -164,16 +165,16 @@ def show_evaluation(rows, comparisons, title):
 
 def show(*parts):
     """Print strings and tables to standard output, at most as wide as the terminal, 80 columns where there is none."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # [red] and :dog: may be names
     with console.capture() as text:
         for part in parts:
-            console.print(part, markup=False)
+            console.print(part)
     print(text.get(), end="")  # rich would end the program itself where the reader of a pipe has gone
 
 
 def show_text(text):
     """Print sentences to standard output, in lines as wide as the terminal; none begins with a per cent sign."""
-    print(textwrap.fill(text, Console().width, break_on_hyphens=False).replace("\u00a0", " "))
+    print(textwrap.fill(printable(text), Console().width, break_on_hyphens=False).replace("\u00a0", " "))
 
 
 def _table(gap):

@@ -1,50 +1,92 @@
 """The folder that a training fills."""
 
 import contextlib
+import os
 import re
+import shutil
 from pathlib import Path
 
+import filelock
+
 from classify import environment, files
-from classify.command import Problem
+from classify.command import Problem, uninterrupted
 from classify.runs import history
 
 ROOT = Path("runs")
+LOCK = ".lock"
+NEW = ".new"
+RUN_FILES = ("model.keras", "model.tflite", "metrics.json", "history.csv", "curves.png", "confusion.png", "run.json")
 
 
 class Run:
     """A run's folder while it is filled. ``finish`` comes last: a folder without run.json holds no finished run.
 
-    Leaving the ``with`` block without anything saved removes the folder again.
+    While it is filled no other process can fill it. Where it takes the place of a finished run its files lie in a
+    folder inside until then, so that a training that fails leaves the former run as it was. Leaving the ``with`` block
+    without anything saved removes the folder again.
+
+    Attributes:
+        folder: the run's folder.
+        work: where its files are written until it is finished.
     """
 
     def __init__(self, folder):
-        self.folder = Path(folder)
+        self.folder = self.work = Path(folder)
 
     def __enter__(self):
+        """Raise ``Problem`` if another process fills the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "run.json").unlink(missing_ok=True)
+        self.lock = filelock.FileLock(self.folder / LOCK, blocking=False)
+        try:
+            self.lock.acquire()
+        except filelock.Timeout as error:
+            other = "another process is writing to it; wait for its end, or pass another --out"
+            raise Problem(f"{self.folder} is in use: {other}", status=2) from error
+        shutil.rmtree(self.folder / NEW, ignore_errors=True)  # of a process that was killed
+        if (self.folder / "run.json").exists():
+            self.work = self.folder / NEW
+            self.work.mkdir()
         return self
 
     def __exit__(self, *error):
+        shutil.rmtree(self.folder / NEW, ignore_errors=True)
+        (self.folder / LOCK).unlink(missing_ok=True)
+        self.lock.release()
         with contextlib.suppress(OSError):  # raised unless the folder is empty
             self.folder.rmdir()
 
     def save_figure(self, name, figure):
         """Write a matplotlib figure as a picture file."""
-        with files.whole(self.folder / name) as path:
+        with files.whole(self.work / name) as path:
             figure.savefig(path)
 
     def save_json(self, name, content):
-        files.write_json(self.folder / name, content)
+        files.write_json(self.work / name, content)
 
     def save_history(self, epochs):
         """Write history.csv from one dictionary an epoch."""
-        files.write_text(self.folder / "history.csv", history.as_csv(epochs))
+        files.write_text(self.work / "history.csv", history.as_csv(epochs))
 
     def finish(self, status, **entries):
-        """Write run.json. ``status`` is ``finished`` or ``interrupted``."""
+        """Write run.json and take the place of a former run. ``status`` is ``finished`` or ``interrupted``."""
         made_with = {"packages": environment.packages(), "commit": environment.commit()}
         self.save_json("run.json", {"status": status, **entries, **made_with})
+        if self.work != self.folder:
+            self.take_place(RUN_FILES)
+
+    def take_place(self, names):
+        """Replace these files of the former run, or remove those that are not new.
+
+        Ctrl-C waits. run.json goes first and comes last: where the process is killed in between, no run is there that
+        is half of each.
+        """
+        with uninterrupted():
+            (self.folder / "run.json").unlink()
+            for name in names:
+                if (self.work / name).exists():
+                    os.replace(self.work / name, self.folder / name)
+                else:
+                    (self.folder / name).unlink(missing_ok=True)
 
 
 def folder_for(out, recipe, data, overwrite=False):
@@ -65,12 +107,21 @@ def folder_for(out, recipe, data, overwrite=False):
         first = ROOT / (name if data == "cifar10" else f"{name}-{data}")
         number = 2
         folder = first
-        while folder.exists() and not overwrite:
+        while not overwrite and not _claimed(folder):
             folder = first.with_name(f"{first.name}-{number}")
             number += 1
         return folder
     check_free(out, overwrite)
     return Path(out)
+
+
+def _claimed(folder):
+    """Make a folder and return whether it is new, so that of two processes only one gets its name."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def check_free(out, overwrite=False):

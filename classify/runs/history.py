@@ -5,6 +5,7 @@ import io
 import math
 
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+ALWAYS, VALIDATED = {"epoch", "loss", "accuracy", "learning_rate"}, {"val_loss", "val_accuracy"}
 
 
 def score(epoch):
@@ -29,8 +30,9 @@ def read(path):
     try:
         with open(path, newline="", encoding="utf-8") as file:
             epochs = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, csv.Error):
         return []
-    complete = {"epoch", "loss", "accuracy", "learning_rate"} <= set(epochs[0] if epochs else ())
+    columns = set(epochs[0] if epochs else ())
+    complete = columns >= ALWAYS and columns & VALIDATED in (set(), VALIDATED)
     epochs = [epoch for epoch in epochs if all(map(math.isfinite, epoch.values()))]  # the last of a diverged training
     return epochs if complete and all(epoch.keys() == epochs[0].keys() for epoch in epochs) else []

@@ -1,13 +1,13 @@
 """Saved models, found again: a run's, the newest ones, the one that comes with the project."""
 
+import collections
 import dataclasses
-import json
 import os
 from pathlib import Path
 
-from classify.command import Problem
+from classify.command import Problem, each, printable
 from classify.environment import PROJECT
-from classify.runs import history
+from classify.runs import description, history
 from classify.runs.folder import ROOT
 
 SHIPPED = PROJECT / "models" / "pretrained" / "cnn.keras"
@@ -15,7 +15,10 @@ SHIPPED = PROJECT / "models" / "pretrained" / "cnn.keras"
 
 @dataclasses.dataclass(frozen=True)
 class SavedModel:
-    """A saved model: what to call it, its file, and what run.json says of it ({} if there is none)."""
+    """A saved model: what to call it, its file, and what run.json says of it ({} if there is none).
+
+    ``info`` is as ``description.read`` returns it: any entry may be missing, but none is of another type.
+    """
 
     name: str
     path: Path
@@ -55,7 +58,7 @@ class SavedModel:
         """
         names = self.info.get("class_names") or [f"class {i}" for i in range(classes)]
         if len(names) != classes:
-            raise Problem(f"{self.path} has {classes} classes, but its run.json names {len(names)}")
+            raise Problem(f"{printable(self.path)} has {classes} classes, but its run.json names {len(names)}")
         return tuple(names)
 
 
@@ -69,14 +72,14 @@ def find(model):
         if (folder / "model.keras").is_file():
             return _described(_folder_name(folder), folder / "model.keras", folder / "run.json")
     for folder in filter(Path.is_dir, folders):
-        raise Problem(f"{folder} holds no model.keras")
-    raise Problem(f"there is no run or model {model}")
+        raise Problem(f"{printable(folder)} holds no model.keras")
+    raise Problem(f"there is no run or model {printable(model)}")
 
 
 def finished():
-    """Return the finished runs under runs/, newest first."""
-    descriptions = sorted(ROOT.glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    models = [_described(file.parent.name, file.parent / "model.keras", file) for file in descriptions]
+    """Return the finished runs under runs/, newest first; a run.json that cannot be used is named and passed over."""
+    files = sorted(ROOT.glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    models, _ = each(files, lambda file: _described(file.parent.name, file.parent / "model.keras", file))
     return [model for model in models if model.path.is_file() and _is_finished(model)]
 
 
@@ -98,6 +101,22 @@ def newest_cifar10():
     return next((model for model in finished() if model.data == "cifar10"), None) or shipped()
 
 
+def told_apart(models):
+    """Return the ``SavedModel``s with no file twice; those that share a name get their path for a name."""
+    by_file = {}
+    for model in models:
+        by_file.setdefault(model.path.resolve(), model)
+    count = collections.Counter(model.name for model in by_file.values())
+    return [
+        dataclasses.replace(model, name=_by_path(model)) if count[model.name] > 1 else model
+        for model in by_file.values()
+    ]
+
+
+def _by_path(model):
+    return str(model.path.parent if model.path.name == "model.keras" else model.path)
+
+
 def _is_finished(model):
     return model.info.get("status") in ("finished", "interrupted")
 
@@ -110,10 +129,5 @@ def _described(name, path, *descriptions):
     file = next((file for file in descriptions if file.is_file()), None)
     if file is None:
         return SavedModel(name, path, {})
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        info = None
-    if not isinstance(info, dict):
-        raise Problem(f"{file} is not a run's description; delete it or train again")
+    info = description.read(file)
     return SavedModel(_folder_name(path.parent) if file.name == "run.json" else name, path, info)

@@ -6,6 +6,8 @@ import numpy as np
 
 from classify.training.augmentation import augment
 
+PURPOSES = "order", "shifts", "mirrors", "mirrored features"  # of random numbers
+
 
 class Batches:
     """The training images in batches, shuffled anew and augmented in each epoch.
@@ -33,8 +35,7 @@ class Batches:
         self.num_batches = math.ceil(len(split) / batch_size)
         self.seed = seed
         self.augment = augment
-        # (seed, epoch) shuffles and (seed, epoch, step) shifts: one word more is a stream of its own.
-        mirrored_first = np.random.default_rng((seed, 0, 0, 1)).random(len(split)) < 0.5
+        mirrored_first = random_stream("mirrors", seed).random(len(split)) < 0.5
         self.mirrored_first = mirrored_first if mirror else None
         self.label_smoothing = label_smoothing
         self._shuffled = None, None
@@ -47,14 +48,14 @@ class Batches:
         rows = self.rows(epoch, step)
         images = self.split.images[rows]
         if self.augment:
-            images = augment(images, np.random.default_rng((self.seed, epoch, step)), self.mirrored(epoch, rows))
+            images = augment(images, random_stream("shifts", self.seed, epoch, step), self.mirrored(epoch, rows))
         return images, self.smoothed_labels(rows)
 
     def rows(self, epoch, step):
         """Return which training images a batch shows, int of shape (N,)."""
         shuffled, batches = self._shuffled  # kept for an epoch: to shuffle for each batch would take as long as it
         if shuffled != epoch:
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.split))
+            order = random_stream("order", self.seed, epoch).permutation(len(self.split))
             batches = np.array_split(order, self.num_batches)
             self._shuffled = epoch, batches
         return batches[step]
@@ -66,6 +67,14 @@ class Batches:
     def smoothed_labels(self, rows):
         labels = one_hot(self.split.labels[rows], self.classes)
         return labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
+
+
+def random_stream(purpose, seed, epoch=0, step=0):
+    """Return a ``numpy.random.Generator`` that no other purpose, seed, epoch or step shares.
+
+    Always of four numbers: NumPy fills up fewer with zeros, so that (7, 3) and (7, 3, 0) would be one stream.
+    """
+    return np.random.default_rng((seed, epoch, step, 1 + PURPOSES.index(purpose)))
 
 
 def one_hot(labels, classes):

@@ -23,8 +23,10 @@ class TrainingSettings:
     label_smoothing: float = 0.0
     augment: bool = False
     early_stopping: int | None = None
+    mirror: bool | None = None  # as suits the data
     data: str | None = None
     data_dir: str | None = None
+    label: str | None = None
     validation: float = 0.1
     limit: int | None = None
     seed: int = 0

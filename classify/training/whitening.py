@@ -2,7 +2,8 @@
 
 import numpy as np
 
-IMAGES = 5000  # their twelve-number patches are millions, far more than a 12x12 covariance needs
+IMAGES = 5000  # at the most
+PATCHES = 5_000_000  # about as many as that many images of 32 pixels have: a 12x12 covariance needs far fewer
 EPSILON = 5e-4  # of a variance of about 1: keeps the faintest pattern from being blown up to noise
 
 
@@ -22,8 +23,11 @@ def whiten(model, images):
     if not any(layer.name == "whitening" for layer in model.layers):
         return
     rescaling, layer = model.get_layer("rescaling"), model.get_layer("whitening")
-    pixels = images[np.arange(min(len(images), IMAGES))].astype("float32") * rescaling.scale + rescaling.offset
     height, width, channels, filters = layer.kernel.shape
+    rows, columns = model.input_shape[1:3]
+    enough = max(1, PATCHES // ((rows - height + 1) * (columns - width + 1)))  # larger images have more patches
+    few = np.arange(min(len(images), IMAGES, enough))
+    pixels = images[few].astype("float32") * rescaling.scale + rescaling.offset
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (height, width), axis=(1, 2))
     patches = np.moveaxis(windows, 3, 5).reshape(-1, height * width * channels)
     variances, patterns = np.linalg.eigh(patches.T @ patches / len(patches))

@@ -17,7 +17,7 @@ from keras import layers
 from classify.command import note
 from classify.files import whole
 from classify.progress import track
-from classify.training.batches import Batches
+from classify.training.batches import Batches, random_stream
 from classify.training.loop import dtype_policy
 from models.inception import fold, front
 
@@ -150,6 +150,6 @@ class FeatureBatches(Batches):
         """Return (features, labels): float32 of shape (N, 2048), and as ``Batches`` has them."""
         features, labels = super().batch(epoch, step)
         if self.mirrored_features is not None:
-            chosen = np.random.default_rng((self.seed, epoch, step)).random(len(features)) < 0.5
+            chosen = random_stream("mirrored features", self.seed, epoch, step).random(len(features)) < 0.5
             features[chosen] = self.mirrored_features[self.rows(epoch, step)[chosen]]
         return features, labels

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks import study
 from benchmarks.training import trained
 from classify.command import Problem
+from classify.runs.history import COLUMNS
 
 TINY = ("--vary", "augment", "--data", "digits", "--limit", "40", "--epochs", "1")
 
@@ -39,8 +40,8 @@ def write_run(folder, accuracy):
     """A finished run as far as benchmarks look at it."""
     folder.mkdir(parents=True)
     with open(folder / "history.csv", "w") as file:
-        rows = [("epoch", "loss", "val_accuracy", "seconds"), (1, 1.0, accuracy - 0.1, 2), (2, 0.5, accuracy, 2)]
-        csv.writer(file).writerows(rows)
+        rows = [(1, 1.0, 0.5, 1.0, accuracy - 0.1, 0.1, 2), (2, 0.5, 0.5, 1.0, accuracy, 0.1, 2)]
+        csv.writer(file).writerows([COLUMNS, *rows])
     (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy}))
     (folder / "run.json").write_text(json.dumps({"status": "finished"}))
 
@@ -84,6 +85,29 @@ def test_a_study_shows_each_seed_the_mean_and_every_rate(tmp_path):
     np.testing.assert_allclose(curves.lines[0].get_ydata(), [0.4, 0.65])
     assert list(rates.lines[0].get_xdata()) == [0.1, 1.0] and list(rates.lines[1].get_xdata()) == [0.1]
     figure.savefig(tmp_path / "study.png")
+
+
+def test_a_study_in_which_seeds_diverge(tmp_path, monkeypatch, capsys):
+    """Without augmentation seed 1 diverges at once and seed 2 in its second epoch; with it every training does."""
+    monkeypatch.chdir(tmp_path)
+    epochs = [{"val_accuracy": share, "seconds": 2} for share in (0.4, 0.6)]
+
+    def fake(name, script, *arguments):
+        if "--augment" in arguments or arguments[-1] == 1:
+            return None
+        return {"validation": 0.6, "history": epochs[:1] if arguments[-1] == 2 else epochs}
+
+    monkeypatch.setattr(study, "trained", fake)
+    study.main(TINY)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:] == ["| no | 0.001 | 40.00 ± 34.64 % | 3 |", "| yes | 0.001 | 0.00 ± 0.00 % | diverged |"]
+    assert Path("docs/study-augment.png").is_file()
+
+
+def test_the_curve_of_a_training_that_diverges_later_counts_as_far_as_it_goes():
+    results = {"adam": {"accuracies": [0.6, 0.7], "curves": [[0.3, 0.6], [0.5]], "rate": 0.1, "rates": {0.1: 0.6}}}
+    _, curves, _ = study.draw(results, "title").axes
+    np.testing.assert_allclose(curves.lines[0].get_ydata(), [0.4, 0.6])
 
 
 def test_an_interrupted_study_trains_what_is_missing_only(tmp_path):

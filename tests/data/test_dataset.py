@@ -46,3 +46,7 @@ def test_a_data_set_is_told_in_two_lines():
     train, none = Split(np.zeros((1200, 2, 2, 3)), np.zeros(1200)), Split(np.zeros((0, 2, 2, 3)), np.zeros(0))
     assert source.title == "CIFAR-10" and source.mirror
     assert str(Data(source, train, none, train)) == "CIFAR-10   1,200 train · 1,200 test\nfrom       TFDS, ~/data"
+
+
+def test_a_data_sets_name_cannot_forge_lines_on_the_terminal():
+    assert Source("a\nb\x1b[2J", "", "", (), (), None).title.isprintable()

@@ -25,3 +25,12 @@ def test_a_bucket_that_answers_something_else_is_unreachable(server, tmp_path, m
     monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
     with pytest.raises(download.Unreachable, match="does not list"):
         download.fetch_prepared("cifar10/3.0.2", tmp_path)
+
+
+def test_a_proxy_that_is_no_address_is_said_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("http_proxy", "http:/no-address")
+    monkeypatch.setattr("urllib.request._opener", None)  # it remembers the proxies of its first use
+    monkeypatch.setattr(download, "BUCKET", "http://example.invalid/bucket")
+    with pytest.raises(download.Unreachable, match="example.invalid did not answer .*no-address"):
+        download.fetch_prepared("cifar10/3.0.2", tmp_path)
+    assert "Traceback" not in capsys.readouterr().err

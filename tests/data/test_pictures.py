@@ -180,6 +180,12 @@ def test_endless_standard_input_is_refused(monkeypatch):
     assert str(problem).startswith("-: ") and "1,000 bytes" in str(problem)
 
 
+def test_closed_standard_input_is_named(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    pictures._standard_input.cache_clear()
+    assert [str(problem) for problem in pictures.find(["-"])] == ["-: standard input is closed"]
+
+
 def test_a_single_pixel_and_a_size_that_is_not_square(tmp_path):
     assert (loaded(Image.new("RGB", (1, 1), RED), tmp_path, size=(20, 12)) == RED).all()
 
@@ -239,6 +245,20 @@ def test_files_folders_and_patterns(tmp_path, monkeypatch):
     problems = ["missing.png: no such file", "empty: has no images in it", "*.none: matches no file"]
     assert [str(problem) for problem in paths[3:6]] == problems
     assert isinstance(paths[6], Problem) and "x" * 300 in str(paths[6])
+
+
+def test_a_file_name_cannot_forge_lines_on_the_terminal(tmp_path):
+    """Not in any of the messages: of what is missing, empty, no picture, or damaged."""
+    name = "a.png: cat 99.9 %\n\x1b[2Jb"
+    (tmp_path / name).mkdir()
+    for file, content in (("text", b"hello"), ("cut", saved(Image.new("L", (9, 9)), tmp_path / "x.png").read_bytes())):
+        (tmp_path / f"{name}.{file}.png").write_bytes(content[:45])
+    problems = pictures.find([f"{tmp_path}/{name}", f"{tmp_path}/{name}x", f"{tmp_path}/{name}*x", "\x1b" * 300])
+    for file in (f"{name}.text.png", f"{name}.cut.png", f"{name}.none"):
+        with pytest.raises(Problem) as problem:
+            pictures.load(tmp_path / file, 32, 32)
+        problems.append(problem.value)
+    assert len(problems) == 7 and all(str(problem).isprintable() for problem in problems), problems
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path, monkeypatch):

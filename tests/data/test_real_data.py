@@ -9,6 +9,7 @@ import pytest
 from conftest import PROJECT, script
 from PIL import Image
 
+import train_inception
 from classify.data import sources, splits
 
 FOLDER = Path(os.environ.get("TFDS_DATA_DIR", "no-such-folder"))
@@ -36,8 +37,15 @@ def test_it_is_cifar10(cifar10):
     np.testing.assert_allclose(images.mean(axis=(0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=1e-4)
 
 
+def test_it_is_read_in_the_order_of_the_official_archive():
+    """As known of data_batch_1: its first ten labels, and the first pixels of its frog and its lorry."""
+    train = sources.find("cifar10", FOLDER).read("train")
+    np.testing.assert_array_equal(train.labels[:10], [6, 9, 9, 4, 1, 1, 2, 7, 8, 3])
+    np.testing.assert_array_equal(train.images[:2, 0, 0], [[59, 62, 63], [154, 177, 187]])
+
+
 def test_the_main_command_trains_on_it(tmp_path):
-    arguments = ("--limit", "2000", "--epochs", "3", "--batch-size", "64", "--learning-rate", "0.002")
+    arguments = ("--limit", "2000", "--epochs", "2", "--batch-size", "64", "--learning-rate", "0.002")
     process = script("train_cnn.py", *arguments, cwd=tmp_path, env=REAL)
     assert process.returncode == 0, process.stderr
     run = json.loads((tmp_path / "runs" / "cnn" / "run.json").read_text())
@@ -103,11 +111,15 @@ WEIGHTS = FOLDER.parent / "weights" / "inceptionv3_notop_partial.weights.h5"
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="no InceptionV3 weights beside the data")
-def test_transfer_learning_from_pretrained_features(tmp_path):
+def test_transfer_learning_from_pretrained_features(tmp_path, monkeypatch, capsys, without_litert):
     arguments = ("--limit", "400", "--epochs", "12", "--validation", "0.02", "--augment", "--upsampling", "5")
-    process = script("train_inception.py", *arguments, "--weights", WEIGHTS, cwd=tmp_path, env=REAL)
-    assert process.returncode == 0, process.stderr
-    assert "400 mirrored train images" in process.stderr
-    assert f"inception, weights {WEIGHTS.name}\nCIFAR-10 test, " in process.stdout
+    monkeypatch.chdir(tmp_path)
+    assert (
+        train_inception.main([*arguments, "--weights", str(WEIGHTS.resolve()), "--data-dir", str(FOLDER.resolve())])
+        == 0
+    )
+    output = capsys.readouterr()
+    assert "400 mirrored train images" in output.err
+    assert f"inception, weights {WEIGHTS.name}\nCIFAR-10 test, " in output.out
     metrics = json.loads((tmp_path / "runs" / "inception" / "metrics.json").read_text())
     assert metrics["accuracy"] > 0.55  # 400 images teach no CNN so much

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,65 @@ def test_a_split_that_is_missing_is_a_problem():
         splits.load(source)
     with pytest.raises(Problem, match="toy has no test split .a folder."):
         splits.read_split(source, "test")
+
+
+def toy(labels, classes=2, test=(0, 1)):
+    """A source of 2x2 images with the given train and test labels."""
+    labels = {"train": np.array(labels, "int64"), "test": np.array(test, "int64")}
+    class_names = tuple("abcdef"[:classes])
+    images = {name: np.zeros((len(values), 2, 2, 3), "uint8") for name, values in labels.items()}
+    return Source("toy", "toy", "f", class_names, tuple(labels), lambda name: Split(images[name], labels[name]))
+
+
+@pytest.mark.parametrize("test", [[-1] * 4, [0, 1, 2, 1]])
+def test_labels_that_stand_for_no_class_are_a_problem_before_any_training(test):
+    """TFDS labels a test split -1 where nobody published its labels."""
+    source = toy([0, 1] * 10, test=test)
+    for read in (splits.load, lambda source: splits.read_split(source, "test")):
+        with pytest.raises(Problem, match="of the 4 test images of toy .* label.* 0 to 1"):
+            read(source)
+    with pytest.raises(Problem, match="1 of the 20 train images of toy"):
+        splits.load(toy([0, 1] * 9 + [0, -1]))
+
+
+def test_data_of_one_class_are_a_problem_before_any_training():
+    with pytest.raises(Problem, match="toy has fewer than two classes: a"):
+        splits.load(toy([0] * 20, classes=1, test=[0, 0]))
+    with pytest.raises(Problem, match="toy has fewer than two classes: a"):
+        splits.read_split(toy([0] * 20, classes=1, test=[0, 0]), "test")
+    with pytest.raises(Problem, match="all train images of toy are of one class, b"):
+        splits.load(toy([1] * 20))
+
+
+def test_classes_of_one_name_are_a_problem_before_any_training():
+    """Their figures could not be told apart."""
+    source = dataclasses.replace(toy([0, 1, 2] * 9), class_names=("cat", "dog", "cat"))
+    with pytest.raises(Problem, match="toy has several classes of one name: cat "):
+        splits.load(source)
+
+
+def test_a_split_without_images_is_a_problem_before_any_training():
+    for source in (toy([0, 1] * 10, test=[]), toy([])):
+        with pytest.raises(Problem, match="toy has no images"):
+            splits.load(source)
+
+
+def test_a_split_of_one_class_can_be_measured():
+    assert len(splits.read_split(toy([0, 1], test=[1, 1]), "test")) == 2
+
+
+def test_a_fingerprint_is_of_the_images_and_labels_in_their_order(rng):
+    images, labels = rng.integers(0, 256, (2500, 2, 2, 3), dtype="uint8"), rng.integers(0, 3, 2500)
+    known = splits.fingerprint(Split(images, labels))
+    assert len(known) == 32 and set(known) <= set("0123456789abcdef")
+    assert splits.fingerprint(Split(Stored(images), labels.astype("int32"))) == known
+    pixel, label = images.copy(), labels.copy()
+    pixel[2400, 1, 1, 2] ^= 1
+    label[2400] ^= 1
+    others = [
+        Split(pixel, labels),
+        Split(images, label),
+        Split(images[::-1], labels[::-1]),
+        Split(images[1:], labels[1:]),
+    ]
+    assert len({known, *map(splits.fingerprint, others)}) == 5

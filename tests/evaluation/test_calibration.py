@@ -1,6 +1,10 @@
 """Temperature scaling: its fit, its place in a model, and `evaluate.py --calibrate` as a user runs it."""
 
+import contextlib
+import dataclasses
+import errno
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -22,6 +26,7 @@ import evaluate
 from classify.command import Problem
 from classify.data import sources, splits
 from classify.evaluation import calibration, metrics
+from classify.files import write_text
 from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
@@ -134,6 +139,7 @@ def finished_run(folder, model, **info):
     names = list("0123456789")
     known = {"status": "finished", "recipe": "standard", "data": "digits", "class_names": names}
     known |= {"options": {"data": "digits", "validation": 0.1}, "splits": {"validation": 144}}
+    known["validation_fingerprint"] = splits.fingerprint(splits.read_split(sources.find("digits"), "validation"))
     (folder / "run.json").write_text(json.dumps(known | info))
 
 
@@ -231,7 +237,7 @@ def test_a_second_call_starts_from_the_first(folder, run):
     names = ("sure", "runs/everything", "cnn.keras", "bare.keras")
     process = run(*names, "--calibrate", cwd=folder)
     assert process.returncode == 1
-    *reasons, page = process.stderr.splitlines()
+    *reasons, page = (line for line in process.stderr.splitlines() if not line.startswith("measuring "))
     assert page == "runs/report-digits.html"
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
     assert all("only a run's model.keras" in reason for reason in reasons[1:])
@@ -266,4 +272,77 @@ def test_a_model_without_a_last_dense_layer_is_left_as_it_is(folder):
 def test_calibrate_takes_no_other_data(tmp_path, run):
     for options in (["--data", "digits"], ["--split", "validation"]):
         process = run("--calibrate", *options, cwd=tmp_path)
-        assert process.returncode == 2 and "takes neither --data nor --split" in process.stderr
+        assert process.returncode == 2 and "takes neither --data nor --label nor --split" in process.stderr
+
+
+def test_the_same_run_named_twice_keeps_its_temperature(folder, run):
+    process = run("sure", "runs/sure", "--calibrate", "--json", cwd=folder)
+    [row] = json.loads(process.stdout)["models"]
+    assert row["calibrated"]["temperature"] > 1.5
+    assert json.loads((folder / "runs/sure/run.json").read_text())["temperature"] == row["calibrated"]["temperature"]
+
+
+def test_a_run_is_calibrated_only_on_images_that_it_left_out(folder):
+    sure = saved.find(folder / "runs" / "sure")
+    other = dataclasses.replace(sure, info=sure.info | {"validation_fingerprint": "0" * 32})
+    with pytest.raises(Problem, match="sure was trained with other validation images"):
+        calibration.calibrate(load_keras(sure.path), other, sources.find("digits"))
+
+
+@pytest.fixture
+def rewrite(folder, monkeypatch):
+    """A function that saves a calibrated run and calls another one before each file that takes its place.
+
+    It returns the names of the files that are new then, and all names.
+    """
+    run = folder / "runs" / "sure"
+    (run / "metrics.json").write_text("old")
+    (run / "model.tflite").write_text("old")
+    before, replace = {file.name: file.read_bytes() for file in run.iterdir()}, os.replace
+
+    def state():
+        files = {file.name: file.read_bytes() for file in run.iterdir() if file.is_file() and file.name in before}
+        return {name for name, text in files.items() if text != before[name]}, set(files)
+
+    def export(model, path, *rest):
+        write_text(path.with_suffix(".tflite"), "new")
+
+    def rewrite(do):
+        for name, text in before.items():
+            (run / name).write_bytes(text)
+        monkeypatch.setattr(os, "replace", lambda *paths: (do(state()), replace(*paths)))
+        calibrated = {"temperature": 2.0, "unsure": {"score": "generalized entropy", "threshold": 5.0}}
+        with contextlib.suppress(KeyboardInterrupt):
+            calibration.save(load_keras(run / "model.keras"), saved.find(run), calibrated, {})
+        return state()
+
+    monkeypatch.setattr("classify.inference.saving.export.export", export)
+    return rewrite
+
+
+def test_an_interrupted_calibrate_leaves_the_old_run_or_the_new_one(rewrite, ctrl_c):
+    moments = []
+    everything = {"model.keras", "model.tflite", "metrics.json", "run.json"}
+    assert rewrite(moments.append) == (everything, everything)
+    ends = []
+    for moment in range(len(moments)):
+        left = itertools.count(moment, -1)
+        ends.append(rewrite(lambda _, left=left: ctrl_c() if next(left) == 0 else None))
+    assert all(end in ((set(), everything), (everything, everything)) for end in ends)
+    assert ends[0] != ends[-1]
+
+
+def test_a_calibrate_that_was_killed_leaves_a_whole_run_or_none(rewrite):
+    """Nobody can hold a kill back: what is there at each moment is the old run, the new one, or lacks its run.json."""
+    moments = []
+    everything, _ = rewrite(moments.append)
+    assert all(not changed or "run.json" not in names for changed, names in moments)
+    assert any(changed for changed, _ in moments)
+
+
+def test_a_run_that_cannot_be_rewritten_stops_no_other(rewrite):
+    def full(state):
+        raise PermissionError(errno.EACCES, "Permission denied", "model.keras")
+
+    with pytest.raises(Problem, match="sure cannot be calibrated: model.keras: permission denied"):
+        rewrite(full)

@@ -71,6 +71,11 @@ def test_wilson_interval_equals_scipy(successes, n):
     assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-7)
 
 
+def test_an_interval_of_none_or_all_right_stays_within_0_and_1():
+    for n in range(1, 60):
+        assert wilson_interval(0, n)[0] == 0 and wilson_interval(n, n)[1] == 1
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (907, 1000), (876, 1000)])
 def test_wilson_interval_equals_statsmodels(successes, n):
     assert wilson_interval(successes, n) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-7)

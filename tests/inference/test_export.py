@@ -18,7 +18,7 @@ def pixels(rng):
 def test_what_cannot_be_converted_is_one_line(small_model, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(keras.Sequential, "export", lambda *args, **options: 1 / 0)
     with pytest.raises(Problem, match="^the model cannot be exported to litert: division by zero$"):
-        exports.export(small_model, tmp_path / "model.keras", "litert")
+        exports.export(small_model, tmp_path / "model.keras", "", "litert")
     assert capfd.readouterr().err == "" and not list(tmp_path.iterdir())
 
 
@@ -35,6 +35,34 @@ def test_the_command_writes_beside_the_model_and_replaces_a_former_export(format
     np.testing.assert_allclose(exports._READERS[format](written, pixels), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("moment", ["loading", "converting"])
+def test_a_model_that_is_replaced_meanwhile_is_not_exported(moment, small_model, tmp_path, monkeypatch):
+    """Else the old network's answers would be given under the new one's name."""
+    path = tmp_path / "my.keras"
+    small_model.save(path)
+
+    def replace(now):
+        if now == moment:
+            keras.Sequential([layers.Input(SHAPE), layers.Flatten(), layers.Dense(5, "softmax")]).save(path)
+
+    def load(*args, load_model=keras.saving.load_model, **options):
+        model = load_model(*args, **options)
+        replace("loading")
+        return model
+
+    def convert(model, target, format, images):
+        replace("converting")
+        target.write_bytes(b"a file that answers as the model does")
+        return model.predict_on_batch(images)
+
+    monkeypatch.setattr(keras.saving, "load_model", load)
+    monkeypatch.setattr(exports, "_converted", convert)
+    with pytest.raises(Problem, match="my.keras was replaced meanwhile; export it again"):
+        export.main([str(path), "--format", "litert"])
+    assert [file.name for file in tmp_path.iterdir()] == ["my.keras"]
+
+
+@pytest.mark.onnx
 def test_the_command_writes_onnx(tmp_path, pixels, capfd):
     pytest.importorskip("tf2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -50,4 +78,4 @@ def test_the_command_writes_onnx(tmp_path, pixels, capfd):
 def test_a_missing_package_is_named(small_model, tmp_path, monkeypatch):
     monkeypatch.setitem(exports.PACKAGES, "onnx", ("no_such_package",))
     with pytest.raises(Problem, match="no_such_package is not installed; .* requirements-export.txt"):
-        exports.export(small_model, tmp_path / "model.keras", "onnx")
+        exports.export(small_model, tmp_path / "model.keras", "", "onnx")

@@ -5,6 +5,7 @@ from keras import layers
 
 from classify.command import Problem
 from classify.inference.gradcam import Explainer
+from classify.inference.loading import load_keras
 from models.cnn import build_cnn
 from models.inception import build_inception
 
@@ -83,7 +84,49 @@ def test_inception_as_its_head_says_by_hand(rng):
     np.testing.assert_allclose(Explainer(model).maps(image, [7]), expected, rtol=1e-3, atol=1e-3 * expected.max())
 
 
+def functional(end):
+    """The features of ``network``, made by an Add of two layers; ``end`` returns what a Dense layer without bias gets.
+
+    Class 0 is 2 red - 1 green, class 1 is 3 green.
+    """
+    inputs = layers.Input((4, 4, 3))
+    halves = [layers.Conv2D(2, 1, use_bias=False)(inputs) for _ in range(2)]
+    model = keras.Model(inputs, layers.Dense(2, "softmax", use_bias=False)(end(layers.Add()(halves), inputs)))
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            layer.set_weights([np.eye(3, 2, dtype="float32")[None, None] / 2])
+    model.layers[-1].set_weights([np.array([[2, 0], [-1, 3]], "float32")])
+    return model
+
+
+def pooled(features, inputs):
+    return layers.GlobalAveragePooling2D()(features)
+
+
+def squeezed_and_pooled(features, inputs):
+    """Channels scaled by 1, which a pooling of them says, as squeeze-and-excitation does."""
+    scale = layers.Dense(2, "sigmoid", kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(99))
+    scales = layers.Reshape((1, 1, 2))(scale(layers.GlobalAveragePooling2D()(features)))
+    return pooled(layers.Multiply()([features, scales]), inputs)
+
+
+@pytest.mark.parametrize("end", [pooled, squeezed_and_pooled])
+def test_a_functional_model_with_branches_and_a_dense_layer_without_bias(end, tmp_path):
+    functional(end).save(tmp_path / "model.keras")
+    red, green = Explainer(load_keras(tmp_path / "model.keras")).maps(np.concatenate([IMAGE, IMAGE]), [0, 1])
+    assert red[0, 0] == pytest.approx(200 * 2 / 16) and red.sum() == red[0, 0]
+    assert green[3, 2] == pytest.approx(100 * 3 / 16) and green.sum() == green[3, 2]
+
+
+def pooled_at_two_depths(features, inputs):
+    return layers.Average()([pooled(features, inputs), pooled(layers.Conv2D(2, 1, use_bias=False)(inputs), inputs)])
+
+
 def test_models_that_cannot_be_explained():
-    dense = keras.Sequential([layers.Input((4, 4, 3)), layers.Activation("softmax")])
-    with pytest.raises(Problem, match="ends in Dense with softmax"):
-        Explainer(dense)
+    no_dense = keras.Sequential([layers.Input((4, 4, 3)), layers.GlobalMaxPooling2D(), layers.Softmax()])
+    no_place = keras.Sequential([layers.Input((8,)), layers.Dense(2, "softmax")])
+    for model in (no_dense, no_place):
+        with pytest.raises(Problem, match="ends in Dense with softmax"):
+            Explainer(model)
+    with pytest.raises(Problem, match="pools features of several layers"):
+        Explainer(functional(pooled_at_two_depths))

@@ -40,3 +40,12 @@ def test_a_model_of_other_shapes_is_refused(shape, last, problem, tmp_path):
     keras.Sequential([layers.Input(shape), last]).save(tmp_path / "model.keras")
     with pytest.raises(Problem, match=problem):
         loading.load_keras(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_a_model_that_returns_a_dictionary_is_refused(names, tmp_path):
+    inputs = layers.Input((8, 8, 3))
+    pooled = layers.GlobalAveragePooling2D()(inputs)
+    keras.Model(inputs, {name: layers.Softmax()(pooled) for name in names}).save(tmp_path / "model.keras")
+    with pytest.raises(Problem, match="model.keras returns a dictionary of outputs, not one row of probabilities"):
+        loading.load_keras(tmp_path / "model.keras")

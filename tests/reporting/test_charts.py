@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from classify.inference.predictor import Prediction
 from classify.reporting import charts
@@ -74,6 +75,14 @@ def test_an_unsure_prediction_is_one_line_of_80_columns_or_two():
     assert name == "x" * 30 and text == "  not sure: perhaps none of the 3 classes (best guess bird, 49.0 %)"
     text = charts.unsure("x.png", prediction([0.1, 0.41, 0.49], averaged=[0.1, 0.5, 0.4]), 6)
     assert text.splitlines()[1:] == ["        TTA: best guess automobile, 50.0 %"]
+
+
+@pytest.mark.parametrize(("models", "unsure", "lines"), [(1, False, 2), (1, True, 2), (2, False, 4)])
+def test_names_forge_no_lines_and_do_not_steer_the_terminal(models, unsure, lines):
+    forged = prediction([0.2, 0.8], ("cat", "dog\ngood.png  \x1b[2Jcat"), "c\x1bnn\n", unsure)
+    text = charts.as_text("x\r\n.png", [forged] * models, 3, 6)
+    assert text.count("\n") == lines - 1 and text.replace("\n", "").isprintable()
+    assert r"dog\ngood.png" in text and r"x\r\n.png" in text
 
 
 def test_one_model_gets_a_chart_or_that_it_is_unsure_and_several_stand_side_by_side():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -69,6 +71,18 @@ def test_a_class_that_is_none(explanations, name, hint):
     with pytest.raises(Problem, match=f"no class {name}; {hint}") as problem:
         explanations(named=name)
     assert problem.value.status == 2
+
+
+def test_a_class_name_is_drawn_as_it_is_and_forges_no_line(explanations, tmp_path, monkeypatch, capsys):
+    titles, draw = [], explaining.draw
+    monkeypatch.setattr(explaining, "draw", lambda *args: titles.append(args[-1]) or draw(*args))
+    names = (r"$\frac$", "two\nlines\x1b[2J")
+    Image.fromarray(IMAGE).save(tmp_path / "a\nb.png")
+    for best in ([0.9, 0.1], [0.1, 0.9]):
+        explanations().write(tmp_path / "a\nb.png", dataclasses.replace(RED, class_names=names, probabilities=best))
+    assert titles[0].startswith(r"what speaks for $\frac$, 90.0") and r"for two\nlines\x1b[2J, 90.0" in titles[1]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].endswith(r"explained in " + str(tmp_path) + r"/a\nb.png.explained.png")
 
 
 def test_the_title_names_the_class_and_its_probability(explanations, tmp_path, monkeypatch):

@@ -134,6 +134,12 @@ def test_names_are_text_and_never_markup(pages):
     assert "script>" not in drawn
 
 
+def test_a_name_cannot_turn_the_text_around_it(tmp_path, rng, without_charts):
+    split = images(rng, 20, ("\u202eevil", "b\x07"))
+    html, _ = rendered([trained(tmp_path, "cnn")], [answers(rng, split.labels, 2, 1)], split)
+    assert "\\u202eevil" in html and "b\\x07" in html and not {"\u202e", "\x07"} & set(html)
+
+
 def test_the_page_says_what_was_measured_and_the_verdict(pages):
     html, [comparison] = pages[1]["two"]
     text = Tags(html).text

@@ -1,6 +1,8 @@
 import base64
+import io
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -69,6 +71,29 @@ def test_a_reliability_diagram_shows_accuracy_and_share_of_each_bin():
     assert [bar.get_x() for bar in above.patches] == pytest.approx([0.5, 0.8])
     assert [bar.get_height() for bar in below.patches] == pytest.approx([0.6, 0.4])
     np.testing.assert_allclose(above.collections[0].get_segments()[0][:, 1], wilson_interval(2, 6))
+
+
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is_written():
+    """In files, which have no page's style; a data set, a model and a class may be called so."""
+    formula = "$\\frac$"
+    metrics = {"confusion_matrix": [[8, 2], [0, 10]], "class_names": [formula, "dog"]}
+    models = [(formula, [0.5, 1.0], [0.4, 0.9], [0.6, 1.0]), ("b", [0.5, 1.0], [0.4, 0.9], [0.6, 1.0])]
+    for figure in (
+        plots.curves(HISTORY, 2, formula),
+        plots.confusion(metrics, formula),
+        plots.recalls([formula, "dog"], models),
+    ):
+        svg = io.StringIO()
+        with matplotlib.rc_context({"svg.fonttype": "none"}):
+            figure.savefig(svg, format="svg")
+        assert formula in svg.getvalue()
+
+
+def test_control_characters_in_a_class_name_leave_a_page_its_picture():
+    models = [("cnn", [0.5], [0.4], [0.6])]
+    light, _ = plots.embed(plots.recalls, ["\x1b[2J\n"], models)
+    svg = ElementTree.fromstring(base64.b64decode(light.split(",")[1]))
+    assert "\\x1b[2J\\n" in [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_an_embedded_picture_is_drawn_for_a_light_and_a_dark_page():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classify.evaluation.metrics import calibration, measure
+from classify.evaluation.metrics import calibration, compare, measure
 from classify.reporting import terminal
 
 NAMES = ("airplane", "automobile", "bird")
@@ -83,6 +83,26 @@ def test_accuracy_with_test_time_augmentation_beside_the_plain_one(capsys):
     lines = shown(capsys, terminal.tta([row]))
     assert lines[0].split() == ["accuracy", "with", "test-time", "augmentation"]
     assert " ".join(lines[2].split()) == "cnn 0.900 (0.880 to 0.920) 0.910 (0.890 to 0.930)"
+
+
+def test_names_of_models_and_classes_are_shown_as_they_are_written(rng, capsys):
+    """Not as markup, nor as an emoji, and none can begin a line or move the cursor."""
+    nasty = (":dog:", "[red]", "[/]", "a\nb\x1b[2J")
+    labels, probabilities = rng.integers(0, 4, 200), rng.dirichlet(np.ones(4), 200)
+    robust = {"n": 5, "clean": 1, "corruptions": {"blur": {"accuracies": [1] * 5, "mean": 1}}}
+    row = {
+        **measure(labels, probabilities, nasty),
+        "calibration": calibration(labels, probabilities),
+        **{"parameters": 1, "bytes": 1, "images_per_second": 1, "split": "test"},
+        "tta": {"accuracy": 1, "accuracy_interval": [1, 1]},
+        "robustness": robust | {"mean": 1, "interval": [1, 1]},
+    }
+    rows = [{"name": name} | row for name in nasty]
+    terminal.show_evaluation(rows, [{"models": nasty[-2:], **compare(labels, labels, labels, nasty)}], nasty[-1])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "a\nb" not in out
+    for name in nasty:
+        assert out.count(terminal.printable(name)) >= 5  # in tables, each of them, and the classes
 
 
 def test_sentences_are_as_wide_as_the_terminal_and_no_line_begins_with_a_per_cent_sign(monkeypatch, capsys):

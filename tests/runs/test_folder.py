@@ -23,9 +23,7 @@ def test_folder_names(recipe, data, name):
 
 def test_a_further_run_gets_a_number_and_overwrite_takes_the_first():
     for expected in ("cnn", "cnn-2", "cnn-3"):
-        folder = folder_for(None, "standard", "cifar10")
-        assert folder == ROOT / expected
-        folder.mkdir(parents=True)
+        assert folder_for(None, "standard", "cifar10") == ROOT / expected
     assert folder_for(None, "standard", "cifar10", overwrite=True) == ROOT / "cnn"
 
 
@@ -43,10 +41,46 @@ def test_a_file_is_refused_as_out():
         check_free("file", overwrite=True)
 
 
-def test_overwriting_takes_run_json_away_first(finished_run):
+def test_the_former_run_stays_until_there_is_a_new_one(finished_run):
     finished_run("mine")
+    before = {file.name: file.read_bytes() for file in (ROOT / "mine").iterdir()}
+    with pytest.raises(RuntimeError), Run(ROOT / "mine") as run:
+        run.save_history([])
+        assert [model.name for model in finished()] == ["mine"]
+        raise RuntimeError("diverged")
+    assert {file.name: file.read_bytes() for file in (ROOT / "mine").iterdir()} == before
+
+
+def test_a_new_run_takes_the_place_of_the_former_one_whole(finished_run):
+    finished_run("mine")
+    (ROOT / "mine" / "metrics.json").write_text("the former model's")
+    with Run(ROOT / "mine") as run:
+        (run.work / "model.keras").write_bytes(b"new")
+        run.finish("interrupted", data="digits")
+    assert {file.name for file in (ROOT / "mine").iterdir()} == {"model.keras", "run.json"}
+    [model] = finished()
+    assert model.data == "digits" and model.path.read_bytes() == b"new"
+
+
+def test_what_a_killed_process_left_does_not_stop_the_next(finished_run):
+    finished_run("mine")
+    (ROOT / "mine" / ".new").mkdir()
+    (ROOT / "mine" / ".new" / "history.csv").touch()
+    (ROOT / "mine" / ".lock").touch()  # nobody holds it
+    with Run(ROOT / "mine") as run:
+        assert not any(run.work.iterdir())
+
+
+def test_a_folder_that_another_process_fills_is_refused(finished_run):
+    with (
+        Run(ROOT / "mine"),
+        pytest.raises(Problem, match="mine is in use: another process") as problem,
+        Run(ROOT / "mine"),
+    ):
+        pytest.fail("both fill it")
+    assert problem.value.status == 2 and not (ROOT / "mine").exists()
     with Run(ROOT / "mine"):
-        assert not finished()
+        pass
 
 
 def test_a_run_that_saved_nothing_leaves_no_folder():

@@ -18,7 +18,18 @@ def test_history_has_the_promised_columns():
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "epoch,loss\n1,2", "epoch,loss,accuracy,learning_rate\n1,2,x,4", "\0", "epoch\n1,2,3"]
+    "text",
+    [
+        None,
+        "",
+        "epoch,loss\n1,2",
+        "epoch,loss,accuracy,learning_rate\n1,2,x,4",
+        "\0",
+        "epoch\n1,2,3",
+        pytest.param("epoch,loss,accuracy,learning_rate\n1,2,3," + "4" * 200_000, id="a field too long for csv"),
+        "epoch,loss,accuracy,learning_rate,val_loss\n1,2,0.5,0.1,3",  # and no val_accuracy
+        "epoch,loss,accuracy,learning_rate,val_accuracy\n1,2,0.5,0.1,0.4",
+    ],
 )
 def test_a_missing_or_damaged_history_is_empty(text, elsewhere):
     if text is not None:

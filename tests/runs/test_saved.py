@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -49,8 +50,9 @@ def test_a_runs_history_is_read_back_and_a_strangers_is_not(finished_run):
     epoch = {"epoch": 1, "loss": 0.5, "accuracy": 0.8, "learning_rate": 0.1, "seconds": 3.0}
     with Run(ROOT / "mine") as run:
         run.save_history([epoch])
-    assert saved.find("mine").history() == []  # the training that wrote it has not finished: the model is an older one
-    run.finish("finished", data="cifar10")
+        assert saved.find("mine").history() == []  # it is of the training that is under way
+        (run.work / "model.keras").touch()
+        run.finish("finished", data="cifar10")
     assert saved.find("mine").history() == [epoch]
 
 
@@ -79,3 +81,35 @@ def test_newest_runs(finished_run):
     finished_run("unfinished", status="running")
     assert [model.name for model in saved.newest_of_each_recipe()] == ["digits", "new", "tutorial"]
     assert saved.newest_cifar10().name == "new"
+
+
+def test_a_corrupt_run_is_named_and_passed_over_where_none_is_asked_for(finished_run, capsys):
+    finished_run("good", age=10)
+    finished_run("torn")
+    (ROOT / "torn" / "run.json").write_text("{")
+    finished_run("odd", class_names=5)
+    assert saved.newest_cifar10().name == "good"
+    assert [model.name for model in saved.newest_of_each_recipe()] == ["good"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and any(line.startswith("runs/torn/run.json is not a run's description") for line in lines)
+    assert any("runs/odd/run.json" in line and "class_names" in line for line in lines)
+    with pytest.raises(Problem, match="runs/torn/run.json"):
+        saved.find("torn")
+
+
+def test_two_models_of_one_name_are_told_apart_by_their_paths(finished_run):
+    finished_run("mine")
+    shutil.copytree("runs/mine", "older/mine")
+    shutil.copy("runs/mine/model.keras", "runs/mine/copy.keras")
+    finished_run("other")
+    models = [saved.find(name) for name in ("mine", "older/mine", "other", "runs/mine/copy.keras")]
+    assert [model.name for model in models] == ["mine", "mine", "other", "mine"]
+    names = [model.name for model in saved.told_apart(models)]
+    assert names == ["runs/mine", "older/mine", "other", "runs/mine/copy.keras"]
+
+
+def test_a_model_named_twice_counts_once(finished_run):
+    finished_run("mine")
+    finished_run("other")
+    models = [saved.find(name) for name in ("runs/mine", "other", "mine", "runs/../runs/mine/model.keras")]
+    assert [model.name for model in saved.told_apart(models)] == ["mine", "other"]

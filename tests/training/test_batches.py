@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from classify.data.dataset import Split
-from classify.training.batches import Batches
+from classify.data.splits import SEED
+from classify.training.batches import PURPOSES, Batches, random_stream
 
 
 @pytest.fixture
@@ -41,6 +42,14 @@ def test_epochs_differ_and_a_batch_depends_on_seed_epoch_and_step_alone(split):
     np.testing.assert_array_equal(again.batch(1, 3)[0], second)
     np.testing.assert_array_equal(again.batch(0, 3)[0], first)
     assert not np.array_equal(Batches(split, classes=4, batch_size=25, seed=8).batch(0, 3)[0], first)
+
+
+def test_random_streams_of_one_seed_never_overlap():
+    """NumPy fills up short keys with zeros: default_rng((7, 3)) is default_rng((7, 3, 0))."""
+    places = [(7, 0, 0), (7, 3, 0), (7, 3, 1), (7, 0, 3), (3, 7, 0), (0, 0, 0)]
+    draws = [random_stream(purpose, *place).integers(2**62) for purpose in PURPOSES for place in places]
+    draws.append(np.random.default_rng(SEED).integers(2**62))  # which cuts the validation split
+    assert len(set(draws)) == len(PURPOSES) * len(places) + 1
 
 
 def mirrored_images(split, seed, epoch, **options):

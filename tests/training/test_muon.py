@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from classify.training.muon import Muon, orthogonalize
+from classify.training.optimizers.muon import Muon, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(40, 8), (8, 40), (16, 16)])

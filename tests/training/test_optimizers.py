@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from classify.training.muon import Muon
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
+from classify.training.optimizers.muon import Muon
 
 
 def rates(schedule, peak, steps):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.command import Problem
+from classify.command import Problem, printable
 from classify.data.dataset import Source, Split
 from classify.data.download import Unreachable, fetch_file, fetch_prepared
 from classify.data.sources import prepared
@@ -51,7 +51,7 @@ def source(data_dir=None):
 def _version(info_file):
     """Return the version that a prepared folder is named by, as numbers; none for a folder of another name."""
     parts = info_file.parent.name.split(".")
-    return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []
+    return [int(part) for part in parts] if all(part.isdecimal() for part in parts) else []
 
 
 def explain(error):
@@ -87,7 +87,7 @@ def archive_source(path, option=None):
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != ARCHIVE_SHA256:
         differ = f"its SHA-256 is {sha256[:12]}…, not {ARCHIVE_SHA256[:12]}…"
-        raise Problem(f"{path} is not the official {ARCHIVE}: {differ}")
+        raise Problem(f"{printable(path)} is not the official {ARCHIVE}: {differ}")
 
     def read(split):
         records = np.frombuffer(_unpack(path, ARCHIVE_FILES[split]), "uint8").reshape(-1, 1 + 3 * 32 * 32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from classify.command import Problem
-from classify.data import download, sources
+from classify.data import download, sources, splits
 from classify.data.sources import cifar10
 
 
@@ -61,6 +61,41 @@ def test_another_archive_is_refused(archive):
         sources.find(str(path))
 
 
+def prepare_shuffled(folder, records, rng):
+    """Prepare the archive's images as TFDS does: in a shuffled order, with the index in the archive as the id."""
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(32, 32, 3)),
+            "label": tfds.features.ClassLabel(names=["frog", "ship"]),
+        }
+    )
+    examples = {}
+    for split, files in cifar10.ARCHIVE_FILES.items():
+        rows = np.concatenate([records[file] for file in files])
+        ids = [f"{split}_{i:05d}" for i in range(len(rows))]
+        images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        shuffled = enumerate(rng.permutation(len(rows)))
+        examples[split] = [(key, {"id": ids[i], "image": images[i], "label": rows[i, 0]}) for key, i in shuffled]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "cifar10", "3.0.2", features, examples, data_dir=folder, disable_shuffling=True
+    )
+
+
+def test_both_copies_of_cifar10_have_one_order_and_so_the_same_validation_images(archive, tmp_path, rng):
+    path, records = archive
+    prepare_shuffled(tmp_path / "data", records, rng)
+    prepared = splits.load(sources.find("cifar10", tmp_path / "data"), validation=0.4)
+    official = splits.load(sources.find(str(path)), validation=0.4)
+    for part in ("train", "validation", "test"):
+        ours, theirs = getattr(prepared, part), getattr(official, part)
+        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+        assert splits.fingerprint(ours) == splits.fingerprint(theirs)
+
+
 def test_without_a_host_digits_are_taken_loudly(tmp_path, capsys):
     assert sources.find(None, tmp_path).name == "digits"
     said = capsys.readouterr().err
@@ -94,7 +129,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_digits_are_taken(archive, s
 
 def test_a_folder_that_tfds_did_not_finish_is_not_taken(prepared_cifar10, tmp_path):
     shutil.copytree(prepared_cifar10[0], tmp_path / "data")
-    for name in ("3.0.10", "3.0.2.incompleteABC"):
+    for name in ("3.0.10", "3.0.2.incompleteABC", "3.0.²"):
         shutil.copytree(prepared_cifar10[0] / "cifar10" / "3.0.2", tmp_path / "data" / "cifar10" / name)
     assert sources.find("cifar10", tmp_path / "data").where.endswith("3.0.10")
 

@@ -1,6 +1,8 @@
-"""Optimizers by name, and how their learning rate changes over a run."""
+"""Optimizers by name."""
 
 from typing import NamedTuple
+
+from classify.training.optimizers.schedules import SCHEDULES
 
 
 class Choice(NamedTuple):
@@ -40,7 +42,7 @@ def make_optimizer(name, learning_rate, weight_decay=0.0, schedule="constant", s
     """
     import keras
 
-    from classify.training.muon import Muon
+    from classify.training.optimizers.muon import Muon
 
     choice = OPTIMIZERS[name]
     optimizer_class = Muon if name == "muon" else getattr(keras.optimizers, choice.class_name)
@@ -48,24 +50,3 @@ def make_optimizer(name, learning_rate, weight_decay=0.0, schedule="constant", s
     optimizer = optimizer_class(rate, weight_decay=weight_decay, **choice.arguments)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def one_cycle(peak, steps, warmup=0.25):
-    """Return a learning rate that rises linearly to ``peak`` over a share of the steps and falls to 0 as a cosine.
-
-    After Smith & Topin (2018), arXiv:1708.07120: the rise lets the peak be high, the fall ends in a minimum.
-    """
-    import keras
-
-    rise = round(warmup * steps)
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - rise, warmup_target=peak, warmup_steps=rise)
-
-
-def linear(peak, steps):
-    """Return a learning rate that falls linearly from ``peak`` to 0."""
-    import keras
-
-    return keras.optimizers.schedules.PolynomialDecay(peak, steps, end_learning_rate=0.0)
-
-
-SCHEDULES = {"constant": lambda peak, steps: peak, "linear": linear, "one-cycle": one_cycle}
