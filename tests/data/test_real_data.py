@@ -45,7 +45,8 @@ def test_it_is_read_in_the_order_of_the_official_archive():
 
 
 def test_the_main_command_trains_on_it(tmp_path):
-    arguments = ("--limit", "2000", "--epochs", "2", "--batch-size", "64", "--learning-rate", "0.002")
+    few = ("--limit", "2000", "--validation", "0.02", "--epochs", "2")
+    arguments = (*few, "--batch-size", "64", "--learning-rate", "0.002")
     process = script("train_cnn.py", *arguments, cwd=tmp_path, env=REAL)
     assert process.returncode == 0, process.stderr
     run = json.loads((tmp_path / "runs" / "cnn" / "run.json").read_text())
@@ -114,10 +115,8 @@ WEIGHTS = FOLDER.parent / "weights" / "inceptionv3_notop_partial.weights.h5"
 def test_transfer_learning_from_pretrained_features(tmp_path, monkeypatch, capsys, without_litert):
     arguments = ("--limit", "400", "--epochs", "12", "--validation", "0.02", "--augment", "--upsampling", "5")
     monkeypatch.chdir(tmp_path)
-    assert (
-        train_inception.main([*arguments, "--weights", str(WEIGHTS.resolve()), "--data-dir", str(FOLDER.resolve())])
-        == 0
-    )
+    places = ("--weights", str(WEIGHTS.resolve()), "--data-dir", str(FOLDER.resolve()))
+    assert train_inception.main([*arguments, *places]) == 0
     output = capsys.readouterr()
     assert "400 mirrored train images" in output.err
     assert f"inception, weights {WEIGHTS.name}\nCIFAR-10 test, " in output.out
