@@ -1,5 +1,6 @@
 """What finishes a run: the model is saved, measured on the test split, drawn and told of."""
 
+import textwrap
 import time
 
 from classify.command import note
@@ -34,7 +35,7 @@ def conclude(run, model, data, state, settings, precision, started, interrupts, 
     """
     name, path, probabilities, measured = name or settings.recipe, run.work / "model.keras", [], None
     if state.interrupted:
-        note("\ninterrupted; saving and measuring the best epoch (Ctrl-C again skips the measuring)")
+        note("\ninterrupted; saving and measuring the best epoch (Ctrl-C: do not measure)")
     made_from = save_keras(model, path)
     try:
         interrupts.release()
@@ -97,5 +98,6 @@ def tell(run, data, state, measured, name, seconds):
         terminal.show(f"\n{name}", images, terminal.headline(measured), "")
         terminal.show(terminal.per_class([measured]))
     made = [file for file in RUN_FILES if (run.folder / file).exists()]
-    note(f"\n{run.folder}   {duration(seconds)}\n  {', '.join(made[:4])},\n  {', '.join(made[4:])}")
+    names = textwrap.fill(", ".join(made), 80, initial_indent="  ", subsequent_indent="  ")
+    note(f"\n{run.folder}   {duration(seconds)}\n{names}")
     note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")
