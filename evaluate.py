@@ -69,7 +69,7 @@ def parse(argv=None):
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
     if args.calibrate and (args.data or args.label or args.split != "test"):
-        parser.error("--calibrate takes neither --data nor --label nor --split: each run has its own")
+        parser.error("--calibrate takes neither --data nor --label nor --split: each run uses its own data")
     robust_images = args.robust_images or (ROBUST_IMAGES if args.robust else 0)
     values = vars(args) | {"models": tuple(args.models), "robust_images": robust_images}
     del values["robust"]
@@ -84,7 +84,7 @@ def main(argv=None):
     results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings))
     models, comparisons = (sum((result[part] for result in results), []) for part in range(2))
     if settings.json:
-        print(json.dumps({"version": 1, "models": models, "comparisons": comparisons}, indent=2, ensure_ascii=False))
+        print(json.dumps({"version": 1, "models": models, "comparisons": comparisons}, indent=2))
     any_failed = any(failed for _, _, failed in results)
     return 1 if any_missing or any_unread or any_failed else 0
 

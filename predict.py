@@ -62,11 +62,11 @@ def parse(argv=None):
         action="store_true",
         help="write IMAGE.explained.png beside each image: what in it speaks for its class (Grad-CAM)",
     )
-    add("--explain-to", metavar="FOLDER", help="write the explanations there instead")
+    add("--explain-to", type=options.path, metavar="FOLDER", help="write the explanations there instead")
     add("--explain-class", metavar="CLASS", help="explain this class, not the most probable one")
     add("--json", action="store_true", help="print one JSON object a line, with all classes")
     args = parser.parse_args(argv)
-    args.explain = bool(args.explain or args.explain_to or args.explain_class)
+    args.explain |= args.explain_to is not None or args.explain_class is not None
     if args.explain and len(args.models) > 1:
         parser.error("--explain takes one --model")
     return Settings(**vars(args))
@@ -148,7 +148,7 @@ def as_json(path, predictions):
         entries = predictions[0].entries()
     else:
         entries = {"models": [{"model": prediction.model, **prediction.entries()} for prediction in predictions]}
-    return json.dumps({"image": str(path), **entries}, ensure_ascii=False)
+    return json.dumps({"image": str(path), **entries})
 
 
 if __name__ == "__main__":

@@ -41,35 +41,35 @@ RECIPES = {
         "augment": True,  # each epoch shows other pixels
     },
     "record": {  # after airbench94, https://github.com/KellerJordan/cifar10-airbench
-        "network": "standard",
+        "network": "standard",  # the standard recipe's
         "activation": "silu",  # about 0.6 points more than ReLU
         "epochs": 8,  # Muon needs fewer than Adam
         "batch_size": 500,  # Muon's constants are made for it
         "optimizer": "muon",  # its steps are equally long in all directions; it brings its own weight decay
-        "learning_rate": 0.17,  # the share of a kernel that a step turns
+        "learning_rate": 0.17,  # how far a step moves a kernel, relative to its size
         "schedule": "linear",  # a step of Muon is never too long, so the rate need not rise first
         "label_smoothing": 0.2,  # airbench94's
-        "augment": True,
+        "augment": True,  # each epoch shows other pixels
     },
     "sprint": {
         "network": "small",  # a quarter to a half of the filters
-        "activation": "silu",
+        "activation": "silu",  # record's
         "epochs": 2,  # half a minute on two cores
         "batch_size": 250,  # half of record's: two epochs need more steps
-        "optimizer": "muon",
-        "learning_rate": 0.17,
-        "schedule": "linear",
-        "label_smoothing": 0.1,
-        "augment": True,
+        "optimizer": "muon",  # record's: it needs fewer epochs than Adam
+        "learning_rate": 0.17,  # record's
+        "schedule": "linear",  # record's
+        "label_smoothing": 0.1,  # standard's
+        "augment": True,  # record's
     },
-    "tutorial": {  # as https://www.tensorflow.org/tutorials/images/cnn has it
+    "tutorial": {  # every value is that of https://www.tensorflow.org/tutorials/images/cnn
         "network": "tutorial",
         "activation": "relu",
         "epochs": 10,
         "batch_size": 32,  # Keras's default
         "optimizer": "adam",
         "learning_rate": 1e-3,  # Keras's default
-        "schedule": "constant",
+        "schedule": "constant",  # Keras's default
     },
 }
 
@@ -134,10 +134,9 @@ def train(settings):
     optimizer = make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
-    with Run(folder) as run, command.Interrupts() as interrupts:
+    with Run(folder) as run:
         state = fit(model, batches, data.validation, settings.epochs, run, settings.early_stopping)
-        interrupts.hold()
-        conclude(run, float32_copy(model, build), data, state, settings, precision, started, interrupts)
+        conclude(run, float32_copy(model, build), data, state, settings, precision, started)
     return state
 
 

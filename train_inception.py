@@ -117,7 +117,7 @@ def train(settings):
     head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
     head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     folder = folder_for(settings.out, "inception", data.source.name, settings.overwrite)
-    with Run(folder) as run, command.Interrupts() as interrupts:
+    with Run(folder) as run:
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
         validate = functools.partial(predict, head, validation.images, "measuring")
@@ -128,9 +128,8 @@ def train(settings):
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
             validate = None  # the base is another one now, so the features are not its own
-        interrupts.hold()
         name = f"inception, {weights.title(settings.weights)}"
-        conclude(run, model, data, state, settings, precision, started, interrupts, name, validate)
+        conclude(run, model, data, state, settings, precision, started, name, validate)
     return state
 
 

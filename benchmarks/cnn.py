@@ -58,7 +58,7 @@ def steps(args):
     from classify.precision import choose
 
     recipe = train_cnn.RECIPES["standard"]
-    split = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1).train
+    split = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label), 0.1).train
     split = split.take(np.arange(STEPS * recipe["batch_size"]))
     fast = choose("auto")[0]
     trainings = {
@@ -88,12 +88,12 @@ def training_step(split, recipe, precision, fused, plain):
     from models.cnn import build_cnn
 
     normalization = backend.BatchNormalization if fused else keras.layers.BatchNormalization
-    shape = split.images.shape[1:]
+    images = split.images[np.arange(len(split))]
     with dtype_policy(precision):
-        model = build_cnn(recipe["network"], shape, 10, recipe["activation"], normalization=normalization)
+        model = build_cnn(recipe["network"], images.shape[1:], 10, recipe["activation"], normalization=normalization)
     model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
     if plain:
-        arrays = split.images.astype("float32"), one_hot(split.labels, 10)
+        arrays = images.astype("float32"), one_hot(split.labels, 10)
         fit = {"x": arrays[0], "y": arrays[1], "batch_size": recipe["batch_size"]}
     else:
         batches = Batches(split, 10, recipe["batch_size"])
@@ -133,13 +133,13 @@ def tutorial(args, seed):
 
     result = ROOT / "benchmark" / f"tutorial-plain-{seed}.json"
     if not result.is_file():
-        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1)
+        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label), 0.1)
         recipe = train_cnn.RECIPES["tutorial"]
         keras.utils.set_random_seed(seed)
         model = build_cnn("tutorial", dataset.image_shape, len(dataset.class_names))
         model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
-        splits = [
-            (split.images.astype("float32"), one_hot(split.labels, len(dataset.class_names)))
+        train, validation = [
+            (split.images[np.arange(len(split))].astype("float32"), one_hot(split.labels, len(dataset.class_names)))
             for split in (dataset.train, dataset.validation)
         ]
         times = []
@@ -148,10 +148,10 @@ def tutorial(args, seed):
             on_epoch_end=lambda *_: times.append(time.perf_counter()),
         )
         history = model.fit(
-            *splits[0],
+            *train,
             batch_size=recipe["batch_size"],
             epochs=recipe["epochs"],
-            validation_data=splits[1],
+            validation_data=validation,
             callbacks=[clock],
             verbose=0,
         ).history
@@ -190,13 +190,13 @@ def airbench(args):
 
     result = ROOT / "benchmark" / "airbench-torch.json"
     if not result.is_file():
-        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir), 0.1)
+        dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label), 0.1)
         arrays = result.with_suffix(".npz")
         np.savez(
             arrays,
-            train_images=dataset.train.images,
+            train_images=dataset.train.images[np.arange(len(dataset.train))],
             train_labels=dataset.train.labels,
-            validation_images=dataset.validation.images,
+            validation_images=dataset.validation.images[np.arange(len(dataset.validation))],
             validation_labels=dataset.validation.labels,
         )
         command = [sys.executable, Path(__file__).with_name("airbench_torch.py"), arrays]

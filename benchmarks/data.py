@@ -22,7 +22,7 @@ def main():
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        loaded = splits.load(sources.find(args.data or "cifar10", args.data_dir))
+        loaded = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label))
         seconds.append(time.perf_counter() - start)
     first, median = seconds[0], statistics.median(seconds)
     print(f"{loaded}\nfirst {first:.2f} s, median of {len(seconds)} {median:.2f} s")

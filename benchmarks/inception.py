@@ -21,6 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
+
 from classify import command, options
 from classify.environment import PROJECT, processor
 
@@ -44,14 +46,15 @@ def main():
     from classify.transfer import weights
     from models.inception import build_inception
 
-    dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir))
+    dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label))
     arithmetic, _ = precision.choose("auto")
     file = weights.find(args.weights)
     with weights.checked(file):
         model = build_inception(dataset.image_shape, len(dataset.class_names), file)
     print(f"{processor()}; {dataset.source.title}, 7x upsampled\n", flush=True)
 
-    ours, plain = extraction(model, dataset.train.images[: args.images], arithmetic, args.rounds)
+    images = dataset.train.images[np.arange(min(args.images, len(dataset.train)))]
+    ours, plain = extraction(model, images, arithmetic, args.rounds)
     print(f"extraction   {arithmetic}, folded   {ours:6.1f} images/s")
     print(f"             float32, predict    {plain:6.1f} images/s")
     print(f"             ratio of medians    {ours / plain:6.2f}")
@@ -128,8 +131,8 @@ def usual_way(model, train, steps):
     from classify.training.callbacks import Timer
 
     timer = Timer()
-    n = BATCH_SIZE * (steps + 1)
-    model.fit(train.images[:n], train.labels[:n], batch_size=BATCH_SIZE, verbose=0, callbacks=[timer])
+    rows = np.arange(min(BATCH_SIZE * (steps + 1), len(train)))
+    model.fit(train.images[rows], train.labels[rows], batch_size=BATCH_SIZE, verbose=0, callbacks=[timer])
     return statistics.median(timer.seconds[1:]) / BATCH_SIZE
 
 
@@ -144,6 +147,7 @@ def our_run(args):
     script = [sys.executable, PROJECT / "train_inception.py", "--epochs", str(EPOCHS)]
     for option, value in paths.items():
         script += [option, Path(value).resolve() if Path(value).exists() else value]
+    script += ["--label", args.label] if args.label else []
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         subprocess.run(script, cwd=folder, check=True, stdout=subprocess.DEVNULL)

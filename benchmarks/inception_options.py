@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.training import trained
+from benchmarks.training import data_arguments, trained
 from classify import command, options
 
 CHOICES = {
@@ -29,8 +29,7 @@ def main():
     options.add_data(parser)
     parser.add_argument("--weights", default="imagenet", help="as in train_inception.py. Default: imagenet")
     args = parser.parse_args()
-    common = ["--data", args.data or "cifar10", "--weights", args.weights]
-    common += ["--data-dir", args.data_dir] if args.data_dir else []
+    common = [*data_arguments(args), "--weights", args.weights]
     print("choice                             validation  test    time")
     for choice, arguments in CHOICES.items():
         name = "inception-" + choice.replace(",", "").replace(" ", "-")

@@ -41,7 +41,7 @@ def main():
     args = parser.parse_args()
     models = [saved.find(name) for name in args.models]
     command.start_keras()
-    source = sources.find(args.data or "cifar10", args.data_dir)
+    source = sources.find(args.data or "cifar10", args.data_dir, args.label)
     test = splits.read_split(source, "test")
     known = {"validation": splits.read_split(source, "validation").images, "test": test.images}
     unknown = {"tiles": tiles(32), "digits": sources.find("digits").read("test").images, "noise": noise(500, 32)}

@@ -59,7 +59,10 @@ def accuracies(folder):
 
 def data_arguments(args):
     """Return the data options of a benchmark as a training script's."""
-    return ["--data", args.data or "cifar10", *(["--data-dir", args.data_dir] if args.data_dir else [])]
+    arguments = ["--data", args.data or "cifar10"]
+    arguments += ["--data-dir", args.data_dir] if args.data_dir else []
+    arguments += ["--label", args.label] if args.label else []
+    return arguments
 
 
 def spread(values):

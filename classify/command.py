@@ -37,7 +37,7 @@ def printable(name):
     """Return the name of a file, class, model or data set as one line of text that can do nothing to a terminal.
 
     Control characters, line breaks, and characters that turn the direction of text become their escapes, since a name
-    with them could forge lines. JSON does not need this: it has escapes of its own.
+    with them could forge lines. JSON does not need this: it escapes all but ASCII.
     """
     return "".join(
         character.encode("unicode_escape").decode() if _is_unprintable(character) else character

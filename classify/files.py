@@ -6,7 +6,11 @@ import json
 import os
 import shutil
 
-from classify.command import Problem
+from classify.command import Problem, printable
+
+
+class DiskFull(Problem, OSError):
+    """A file that the disk has no room for: also an ``OSError``, as whoever writes files expects one."""
 
 
 @contextlib.contextmanager
@@ -20,7 +24,7 @@ def whole(path, size=None):
         size: about how many bytes it will have, if that is known, for the message when the disk is full.
 
     Raises:
-        Problem: the disk is full. What was half written is removed.
+        DiskFull: what was half written is removed.
     """
     beside = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -37,7 +41,7 @@ def whole(path, size=None):
         _remove(beside)  # first, so that the room it took counts as free
         needed = f" it needs about {_megabytes(size)}," if size else ""
         free = _megabytes(shutil.disk_usage(path.parent).free)
-        raise Problem(f"{path} cannot be written, the disk is full:{needed} {free} are free") from error
+        raise DiskFull(f"{printable(path)} cannot be written, the disk is full:{needed} {free} are free") from error
     finally:
         _remove(beside)
 

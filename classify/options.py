@@ -4,6 +4,8 @@ import argparse
 import difflib
 import sys
 
+from classify.command import printable
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser without abbreviations, whose errors are one line with exit status 2."""
@@ -23,7 +25,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {printable(message)}\n")
 
     def _unknown(self, arguments):
         option = next((a for a in arguments if a.startswith("-")), None)
@@ -114,7 +116,7 @@ def add_training(parser, recipes, augment, optimizers):
         "--learning-rate",
         type=number(0, low_allowed=False),
         metavar="RATE",
-        help=f"its peak. {default('learning_rate')}; another optimizer than the recipe's has its own",
+        help=f"its peak. {default('learning_rate')}; with another optimizer the default changes",
     )
     add("--epochs", type=whole_number(1), metavar="N", help=f"passes over the training images. {default('epochs')}")
     add(

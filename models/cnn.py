@@ -59,8 +59,8 @@ def _whitened(filters, image_shape, classes, activation, dropout, normalization)
     values, and the second convolution costs a quarter. The last layer starts from zero: then all classes are equally
     likely, and there is no random answer to unlearn.
     """
-    # SiLU is GELU but for 0.02, at a fraction of its cost, where both axes are stretched by 1.7 (Hendrycks & Gimpel
-    # 2016, arXiv:1606.08415). The next normalization takes the stretched values back.
+    # SiLU, with both axes scaled by 1.7, differs from GELU by at most 0.021 and costs much less (Hendrycks & Gimpel
+    # 2016, arXiv:1606.08415). The next normalization takes the scaling back.
     scale = 1.7 if activation == "silu" else 1.0
 
     def convolution(filters, pool):
@@ -93,8 +93,8 @@ def _whitened(filters, image_shape, classes, activation, dropout, normalization)
 def _start_as_identity(model):
     """Let each convolution's first filters pass its inputs through unchanged, after airbench94.
 
-    The image then reaches every layer from the first step on. (No initializer does this, as one of our own would have
-    to be known to whoever opens a saved model.)
+    The image then reaches every layer from the first step on. (No initializer does this: a custom initializer
+    would need our code to open the model.)
     """
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D) and layer.trainable:

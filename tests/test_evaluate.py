@@ -15,6 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 import evaluate
 import train_cnn
+from classify import files
 from classify.command import Problem
 from classify.data import sources, splits
 from classify.evaluation import robustness
@@ -157,7 +158,7 @@ def test_runs_that_cut_validation_differently_are_not_compared_on_validation(fol
     info["options"]["validation"] = 0.2
     (folder / "runs/second/run.json").write_text(json.dumps(info))
     process = run("cnn-digits", "second", "--split", "validation", cwd=folder)
-    assert process.returncode == 1 and "second has another validation split" in process.stderr
+    assert process.returncode == 1 and "second was trained with another --validation" in process.stderr
 
 
 def test_one_table_a_data_set_and_one_that_is_missing_stops_no_other(folder, run):
@@ -221,6 +222,16 @@ def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path, 
     assert process.returncode == 1 and len(json.loads(process.stdout)["models"]) == 1
     _, line = process.stderr.splitlines()
     assert line.startswith("there is no report: ")
+
+
+def test_a_full_disk_costs_the_report_and_no_figures(digits_run, tmp_path, run, monkeypatch):
+    def full(*args):
+        raise files.DiskFull("report.html cannot be written, the disk is full")
+
+    monkeypatch.setattr(files, "write_text", full)
+    process = run(digits_run.folder, "--json", cwd=tmp_path)
+    assert process.returncode == 1 and len(json.loads(process.stdout)["models"]) == 1
+    assert process.stderr.splitlines()[-1].startswith("there is no report: report.html cannot be written")
 
 
 def test_models_of_different_data_are_not_compared(folder, run):

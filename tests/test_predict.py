@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import PROJECT, script
@@ -200,13 +201,16 @@ def test_models_that_cannot_be_used_are_named_and_the_good_one_answers(digits_ru
     (tmp_path / "text.keras").write_text("hello")
     corrupt = shutil.copytree(digits_run.folder, tmp_path / "corrupt")
     (corrupt / "run.json").write_text(json.dumps({"class_names": "0123456789"}))
-    models = ("nope", "text.keras", "corrupt", digits_run.folder)
+    logits = keras.Sequential([keras.layers.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    logits.save(tmp_path / "logits.keras")
+    models = ("nope", "text.keras", "corrupt", "logits.keras", digits_run.folder)
     options = [option for model in models for option in ("--model", model)]
     process = in_process(predict.main, pictures[0] / "digit 0.png", *options, "--json", cwd=tmp_path)
     assert process.returncode == 1 and "class" in json.loads(process.stdout)
     problems = process.stderr.splitlines()
-    assert len(problems) == 3 and "class_names" in problems[1]
-    assert all(any(model in line for line in problems) for model in models[:3])
+    assert len(problems) == 4 and "class_names" in problems[1]
+    assert all(any(model in line for line in problems) for model in models[:4])
+    assert problems[3] == "logits.keras: the model does not return probabilities: its rows do not sum to 1"
 
 
 def test_a_corrupt_run_does_not_stop_the_command_without_a_model(pictures, elsewhere, finished_run, in_process):

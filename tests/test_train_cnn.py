@@ -18,6 +18,7 @@ import evaluate
 import train_cnn
 from classify.command import Problem
 from classify.data import sources, splits
+from classify.files import DiskFull
 from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
@@ -191,7 +192,7 @@ def test_ctrl_c_measures_the_best_epoch_so_far(tmp_path, monkeypatch):
             break
     output, progress = process.communicate(timeout=120)
     assert process.returncode == 130 and "digits test, 360 images" in output
-    assert "interrupted; saving and measuring the best epoch" in progress
+    assert "; saving and measuring the best (Ctrl-C: do not measure)" in progress
     run = json.loads((tmp_path / "runs" / "cnn-sprint-digits" / "run.json").read_text())
     assert run["status"] == "interrupted"
     monkeypatch.chdir(tmp_path)
@@ -218,6 +219,19 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
     assert run["status"] == "interrupted" and run["unsure"] is None
     assert keras.saving.load_model(folder / "model.keras").count_params() == 295_978
     assert "interrupted after epoch 1" in capsys.readouterr().err
+
+
+def test_a_measuring_that_fails_does_not_lose_the_model(digits_run, tmp_path, without_litert, monkeypatch):
+    folder = shutil.copytree(digits_run.folder, tmp_path / "mine")
+
+    def full(*args):
+        raise DiskFull("metrics.json cannot be written, the disk is full")
+
+    monkeypatch.setattr(conclusion, "measure", full)
+    with pytest.raises(Problem, match="metrics.json cannot be written"):
+        train_cnn.main([*QUICK, "--recipe", "sprint", "--seed", "7", "--out", str(folder), "--overwrite"])
+    assert json.loads((folder / "run.json").read_text())["seed"] == 7 and not (folder / "metrics.json").exists()
+    assert keras.saving.load_model(folder / "model.keras").count_params() == 295_978
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):

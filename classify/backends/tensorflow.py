@@ -41,8 +41,7 @@ def stream(batch, steps):
     """Return a ``tf.data.Dataset`` of ``batch(0)`` to ``batch(steps - 1)`` that makes one while another is used.
 
     It works without tf.data's autotuning, which Keras's own reading of arrays leaves on. The thread of that tuning
-    sleeps in spans that double up to a minute, and the end of an epoch may wait until it wakes: for as long as the
-    epoch took.
+    sleeps for up to a minute. The end of an epoch may wait for it, as long as the epoch itself took.
 
     Args:
         batch: a function of the step; returns arrays whose first axis is the batch's.

@@ -14,7 +14,7 @@ from classify.data import decoding
 STANDARD_INPUT = "-"
 LONGEST_INPUT = 2**27  # bytes of standard input; all of them stay in memory
 EXPLAINED = ".explained.png"  # the end of the names of the pictures that predict.py writes itself
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm"}
 
 
 def find(names):

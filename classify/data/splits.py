@@ -53,7 +53,7 @@ def read_split(source, split, validation=0.1):
 
 
 def _read(source, name):
-    """Read a split. What its labels make impossible to measure is a ``Problem`` now, not after the training."""
+    """Read a split. Wrong labels raise a ``Problem`` here, before training starts."""
     names, classes = source.class_names, len(source.class_names)
     if classes < 2:
         raise Problem(

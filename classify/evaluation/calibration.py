@@ -13,9 +13,11 @@ from classify.evaluation import metrics
 from classify.inference import ood
 from classify.inference.predictor import predict
 from classify.inference.saving import save_model
+from classify.runs import description
 from classify.runs.folder import Run
 
 CHANGED = ("model.keras", "model.tflite", "metrics.json", "run.json")  # by a calibration, of a run's files
+MAY_BE = "these may be in its training data"
 HOTTEST = 100  # above this temperature a model's probabilities say nothing
 
 
@@ -71,9 +73,9 @@ def check_validation(saved, fingerprint):
     """
     name = printable(saved.name)
     if "validation_fingerprint" not in saved.info:
-        raise Problem(f"{name} does not say which images it was validated on; it may have learnt these; train it again")
+        raise Problem(f"{name} does not say which images validated it: {MAY_BE}; train it again")
     if saved.info["validation_fingerprint"] != fingerprint:
-        raise Problem(f"{name} was trained with other validation images; it may have learnt these; train it again")
+        raise Problem(f"{name} was trained with other validation images: {MAY_BE}; train it again")
 
 
 def best_temperature(labels, probabilities):
@@ -100,7 +102,7 @@ def fit(labels, probabilities):
         Problem: every image is classified right, so the colder the better, or the model is no better than chance.
     """
     if (probabilities.argmax(axis=1) == labels).all():
-        raise Problem(f"it errs on none of the {len(labels):,} validation images")
+        raise Problem(f"it makes no mistake on the {len(labels):,} validation images")
     logits, rows = _logits(probabilities), np.arange(len(labels))
 
     def loss(log_temperature):
@@ -159,6 +161,9 @@ def save(model, saved, calibrated, measured):
         info["unsure"] = calibrated["unsure"]
     try:
         with Run(saved.path.parent) as run:
+            if description.read(saved.path.with_name("run.json")) != saved.info:
+                raise Problem(f"{printable(saved.name)} was trained anew meanwhile; calibrate that")
+            run.interrupts.release()
             save_model(model, run.work / "model.keras")
             run.save_json("metrics.json", measured)
             run.save_json("run.json", info)

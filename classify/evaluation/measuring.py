@@ -92,19 +92,25 @@ def measure(saved, split, calibrate=False, with_tta=False, sample=None):
     Raises:
         Problem: the model cannot be opened, does not fit the data, or cannot be calibrated.
     """
-    model = _open(saved, split)
-    if not sys.stderr.isatty():  # no bar says it
-        note(f"measuring {printable(saved.name)} on {len(split):,} images")
-    calibrated = calibration.calibrate(model, saved, split.source) if calibrate else None
-    probabilities, seconds = _predict(model, split.images, saved.name)
+    model, calibrated = _open(saved, split), None
+    if calibrate:
+        _say(f"calibrating {saved.name} on its validation images")
+        calibrated = calibration.calibrate(model, saved, split.source)
+    _say(f"measuring {saved.name} on {len(split):,} images")
+    try:
+        probabilities, seconds = _predict(model, split.images, saved.name)
+    except Problem as problem:
+        raise Problem(f"{printable(saved.name)}: {problem}") from problem
     measured = {"data": split.source.name, "split": split.name}
     measured |= metrics.measure(split.labels, probabilities, split.source.class_names)
     row = {"name": saved.name, **measured, "calibration": metrics.calibration(split.labels, probabilities)}
     if calibrate:
         row["calibrated"] = calibrated
     if with_tta:
+        _say(f"measuring {saved.name} with test-time augmentation")
         row["tta"] = _accuracy_with_tta(model, split, saved)
     if sample:
+        _say(f"measuring {saved.name} on {len(sample):,} corrupted images")
         row["robustness"] = robustness.measure(model, sample, saved.name)
     if calibrate and calibrated["temperature"] != 1:  # the last step: a measurement that fails changes no file
         calibration.save(model, saved, calibrated, measured)
@@ -114,6 +120,12 @@ def measure(saved, split, calibrate=False, with_tta=False, sample=None):
         "images_per_second": round(len(split) / seconds, 1),
     }
     return Measurement(saved, probabilities, row)
+
+
+def _say(text):
+    """Say what is under way where no bar does."""
+    if not sys.stderr.isatty():
+        note(printable(text))
 
 
 def compare(measurements, split):
@@ -138,7 +150,7 @@ def _open(saved, split):
     expected = split.source.class_names
     name, data = printable(saved.name), printable(split.source.title)
     if len(class_names) != len(expected) or (saved.info and class_names != expected):
-        raise Problem(f"{name} knows other classes than {data}")
+        raise Problem(f"{name} has other classes than {data}")
     if model.input_shape[1:] != split.images[np.arange(1)].shape[1:]:
         raise Problem(f"{name} takes images of another size than those of {data}")
     return model
@@ -148,12 +160,14 @@ def _check_its_own(saved, split):
     """Raise ``Problem`` unless a validation or train split is the one that a model was trained with."""
     name = printable(saved.name)
     if saved.options.get("validation", split.validation) != split.validation:
-        raise Problem(f"{name} has another validation split (see its --validation); measure it on its own")
+        raise Problem(f"{name} was trained with another --validation; evaluate it alone")
     if split.name == "train" and saved.options.get("limit") != split.limit:
-        raise Problem(f"{name} was trained on another number of images (see its --limit); measure it on its own")
+        raise Problem(f"{name} was trained with another --limit; evaluate it alone")
     if not len(split):
         raise Problem(f"{name} was trained with --validation 0, so it has no validation split")
-    calibration.check_validation(saved, split.fingerprint)
+    nothing_left_out = saved.info.get("splits", {}).get("validation") == 0
+    if not nothing_left_out and (saved.info or split.name == "validation"):
+        calibration.check_validation(saved, split.fingerprint)
 
 
 def _predict(model, images, name):

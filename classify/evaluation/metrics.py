@@ -133,8 +133,8 @@ def compare(labels, predicted, other, class_names):
         class_names: one name a class.
 
     ``difference`` is in accuracy, ``interval`` its 95 % interval: Wald's for paired shares with half an image added to
-    each cell, after Agresti & Min (2005), Statistics in Medicine 24, 729-740. ``p`` is McNemar's exact test: the
-    chance that the images on which only one of the two is right are split so unevenly if both are equally good.
+    each cell, after Agresti & Min (2005), Statistics in Medicine 24, 729-740. ``p`` is McNemar's exact test:
+    how often two equally good models would differ at least this much.
     ``both_right``, ``only_first_right``, ``only_second_right`` and ``both_wrong`` add up to all images;
     ``disagreements`` are those to which the two give different answers, ``disagreements_both_wrong`` those of them on
     which neither is right. ``recall`` is the difference a class.

@@ -36,7 +36,7 @@ def export(model, path, made_from, format):
         difference = float(np.abs(_converted(model, beside, format, images) - expected).max())
         if not difference <= TOLERANCE:
             raise Problem(
-                f"{printable(target.name)} would answer otherwise than Keras: probabilities differ by {difference:.2g}"
+                f"{printable(target.name)} gives other probabilities than Keras: they differ by {difference:.2g}"
             )
         if format == "litert":
             litert.mark(beside, made_from)

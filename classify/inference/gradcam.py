@@ -10,17 +10,16 @@ from classify.command import Problem
 class Explainer:
     """Grad-CAM: Selvaraju et al. (2017), ICCV, arXiv:1610.02391.
 
-    It looks at the last features that still have a place in the image, those that the final pooling or Flatten takes.
-    Of 32 x 32 pixels that is 3 x 3 places in the CNN (4 x 4 in the tutorial's), of 224 x 224 it is 5 x 5 in
-    InceptionV3. Earlier features have more places, but their average gradient says little: on CIFAR-10's images such
-    maps were scattered, or empty.
+    It uses the last feature map before pooling or Flatten: for an image of 32 x 32 that is 3 x 3 places in the CNN
+    (4 x 4 in the tutorial's), for 224 x 224 it is 5 x 5 in InceptionV3. Earlier feature maps have more places, but
+    their average gradient says little: on CIFAR-10's images such maps were scattered, or empty.
 
     Args:
         model: a Keras model that obeys the saved-model contract.
 
     Raises:
-        Problem: it does not end in a softmax Dense layer, or not all that this layer gets comes from one tensor of
-            features with a place.
+        Problem: the model has no feature map, does not end in a softmax Dense layer, or the last layer uses features
+            of several layers.
     """
 
     def __init__(self, model):
@@ -33,7 +32,7 @@ class Explainer:
         try:
             self.upper = keras.Model(features, hidden)
         except ValueError as error:
-            raise Problem("--explain takes no model that pools features of several layers") from error
+            raise Problem("--explain takes no model whose last layer uses features of several layers") from error
 
     def maps(self, images, classes):
         """Return how much each place speaks for a class, float32 of shape (N, rows, columns), 0 or larger.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classify.command import Problem
+from classify.command import Problem, printable
 from classify.inference import ood
 from classify.inference.loading import load
 from classify.inference.tta import average
@@ -111,6 +111,14 @@ class Predictor:
         self.rule = saved.info.get("unsure")
         self.mirror = saved.mirror
         self.input_size = self.model.input_shape[1:3]
+        self._try_out()
+
+    def _try_out(self):
+        """Ask about a blank image, so that a model which returns no probabilities is known before any picture is."""
+        try:
+            predict(self.model, np.zeros((1, *self.input_size, 3), "uint8"))
+        except Problem as problem:
+            raise Problem(f"{printable(self.saved.path)}: {problem}") from problem
 
     def predict(self, pixels, tta=False):
         """Return a list of one ``Prediction`` an image.

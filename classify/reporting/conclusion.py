@@ -3,7 +3,7 @@
 import textwrap
 import time
 
-from classify.command import note
+from classify.command import Problem, note, printable
 from classify.data.splits import fingerprint
 from classify.environment import processor
 from classify.evaluation import metrics
@@ -15,11 +15,11 @@ from classify.reporting import plots, terminal
 from classify.runs.folder import RUN_FILES
 
 
-def conclude(run, model, data, state, settings, precision, started, interrupts, name=None, validate=None):
+def conclude(run, model, data, state, settings, precision, started, name=None, validate=None):
     """Save a trained model, measure it, draw its training and its mistakes, write run.json and print the results.
 
-    Ctrl-C waits until the model is saved. Then it ends the measuring, and what was not reached is missing: the LiteRT
-    copy, the threshold for "not sure", metrics.json, the pictures.
+    Ctrl-C waits until the model is saved. Then it ends the measuring, as an error does, and what was not reached is
+    missing: the LiteRT copy, the threshold for "not sure", metrics.json, the pictures.
 
     Args:
         run: the open ``Run``.
@@ -29,26 +29,32 @@ def conclude(run, model, data, state, settings, precision, started, interrupts, 
         settings: the ``TrainingSettings``.
         precision: the arithmetic of the training.
         started: ``time.perf_counter()`` at the run's start.
-        interrupts: the ``Interrupts`` in force, which hold.
         name: what to call the model in print and pictures, if not by its recipe.
         validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
     """
     name, path, probabilities, measured = name or settings.recipe, run.work / "model.keras", [], None
+    failure = None
     if state.interrupted:
-        note("\ninterrupted; saving and measuring the best epoch (Ctrl-C: do not measure)")
+        after = f"interrupted after epoch {len(state.history)}"
+        note(f"\n{after}; saving and measuring the best (Ctrl-C: do not measure)")
     made_from = save_keras(model, path)
     try:
-        interrupts.release()
+        run.interrupts.release()
         save_litert(model, path, made_from)
         probabilities = validate() if validate else predict(model, data.validation.images, "measuring")
         measured = measure(run, model, data)
         draw(run, data, state, measured, name)
     except KeyboardInterrupt:
         state.interrupted = True
-    interrupts.hold()
+        note("\ninterrupted; the rest of the measuring is left out")
+    except (Problem, OSError) as error:  # the model is worth a run that lacks the rest
+        failure = error
+    run.interrupts.hold()
     seconds = time.perf_counter() - started
     record(run, data, state, settings, precision, probabilities, seconds)
     tell(run, data, state, measured, name, seconds)
+    if failure:
+        raise failure
 
 
 def measure(run, model, data):
@@ -88,16 +94,15 @@ def record(run, data, state, settings, precision, validation_probabilities, seco
 
 def tell(run, data, state, measured, name, seconds):
     """Print the results, and on standard error which epoch was kept, where the files are and what to type next."""
-    if state.interrupted:
-        note(f"\ninterrupted after epoch {len(state.history)}")
+    folder = printable(run.folder)
     if len(data.validation):
         accuracy = state.history[state.best_epoch - 1]["val_accuracy"]
         note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}")
     if measured:
         images = f"{data.source.title} test, {len(data.test):,} images"
-        terminal.show(f"\n{name}", images, terminal.headline(measured), "")
+        terminal.show(f"\n{printable(name)}", images, terminal.headline(measured), "")
         terminal.show(terminal.per_class([measured]))
     made = [file for file in RUN_FILES if (run.folder / file).exists()]
     names = textwrap.fill(", ".join(made), 80, initial_indent="  ", subsequent_indent="  ")
-    note(f"\n{run.folder}   {duration(seconds)}\n{names}")
-    note(f"next: python predict.py image.png --model {run.folder}\n      python evaluate.py")
+    note(f"\n{folder}   {duration(seconds)}\n{names}")
+    note(f"next: python predict.py image.png --model {folder}\n      python evaluate.py")

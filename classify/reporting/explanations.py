@@ -31,7 +31,7 @@ class Explanations:
     """
 
     def __init__(self, model, class_names, named=None, folder=None):
-        if named and named not in class_names:
+        if named is not None and named not in class_names:
             close = difflib.get_close_matches(named, class_names, n=1)
             known = ", ".join(map(printable, close or class_names))
             hint = f"did you mean {known}?" if close else f"the classes are {known}"

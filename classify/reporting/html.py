@@ -162,7 +162,7 @@ def _mistakes(split, probabilities, class_names):
 
 
 def _disagreements(split, measurements, class_names):
-    """Return the images that models answer differently, those first where the least sure of them is surest.
+    """Return the images that models answer differently, sorted by the lowest of their confidences, highest first.
 
     None for a single model.
     """

@@ -97,7 +97,8 @@ def curves(history):
     text = f"Epoch {kept['epoch']:.0f} of {len(history)} was kept:"
     text += f" {percent(kept['val_accuracy'])} of the validation images right, {training}."
     if len(history) > 3:
-        text += f" Half-way, after epoch {middle['epoch']:.0f}, it was {percent(middle['val_accuracy'])} in validation."
+        half = f"Halfway, after epoch {middle['epoch']:.0f}"
+        text += f" {half}, validation accuracy was {percent(middle['val_accuracy'])}."
     return text
 
 

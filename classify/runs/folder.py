@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 
 from classify import environment, files
-from classify.command import Problem, uninterrupted
+from classify.command import Interrupts, Problem, printable
 from classify.runs import history
 
 ROOT = Path("runs")
@@ -21,17 +21,19 @@ RUN_FILES = ("model.keras", "model.tflite", "metrics.json", "history.csv", "curv
 class Run:
     """A run's folder while it is filled. ``finish`` comes last: a folder without run.json holds no finished run.
 
-    While it is filled no other process can fill it. Where it takes the place of a finished run its files lie in a
-    folder inside until then, so that a training that fails leaves the former run as it was. Leaving the ``with`` block
-    without anything saved removes the folder again.
+    While it is filled no other process can fill it, and Ctrl-C waits, except where ``interrupts`` is released. Where it
+    takes the place of a finished run its files lie in a folder inside until then, so that a training that fails leaves
+    the former run as it was. Leaving the ``with`` block without anything saved removes the folder again.
 
     Attributes:
         folder: the run's folder.
         work: where its files are written until it is finished.
+        interrupts: the ``Interrupts`` in force.
     """
 
     def __init__(self, folder):
         self.folder = self.work = Path(folder)
+        self.interrupts = Interrupts()
 
     def __enter__(self):
         """Raise ``Problem`` if another process fills the folder."""
@@ -40,20 +42,25 @@ class Run:
         try:
             self.lock.acquire()
         except filelock.Timeout as error:
-            other = "another process is writing to it; wait for its end, or pass another --out"
-            raise Problem(f"{self.folder} is in use: {other}", status=2) from error
+            raise Problem(f"{printable(self.folder)} is in use: another process writes to it", status=2) from error
         shutil.rmtree(self.folder / NEW, ignore_errors=True)  # of a process that was killed
         if (self.folder / "run.json").exists():
             self.work = self.folder / NEW
             self.work.mkdir()
+        self.interrupts.__enter__()
+        self.interrupts.hold()
         return self
 
     def __exit__(self, *error):
         shutil.rmtree(self.folder / NEW, ignore_errors=True)
-        (self.folder / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows removes no open file; there the lock removes its own
+            (self.folder / LOCK).unlink()
         self.lock.release()
         with contextlib.suppress(OSError):  # raised unless the folder is empty
             self.folder.rmdir()
+        self.interrupts.__exit__()
+        if not any(error):
+            self.interrupts.release()
 
     def save_figure(self, name, figure):
         """Write a matplotlib figure as a picture file."""
@@ -77,16 +84,16 @@ class Run:
     def take_place(self, names):
         """Replace these files of the former run, or remove those that are not new.
 
-        Ctrl-C waits. run.json goes first and comes last: where the process is killed in between, no run is there that
-        is half of each.
+        run.json goes first and comes last: where the process is killed in between, no run is there that is half of
+        each.
         """
-        with uninterrupted():
-            (self.folder / "run.json").unlink()
-            for name in names:
-                if (self.work / name).exists():
-                    os.replace(self.work / name, self.folder / name)
-                else:
-                    (self.folder / name).unlink(missing_ok=True)
+        self.interrupts.hold()
+        (self.folder / "run.json").unlink()
+        for name in names:
+            if (self.work / name).exists():
+                os.replace(self.work / name, self.folder / name)
+            else:
+                (self.folder / name).unlink(missing_ok=True)
 
 
 def folder_for(out, recipe, data, overwrite=False):
@@ -128,9 +135,10 @@ def check_free(out, overwrite=False):
     """Raise ``Problem`` if ``out`` is a file or, without ``overwrite``, holds a finished run."""
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise Problem(f"--out {out} is a file; it takes a folder", status=2)
+        raise Problem(f"--out {printable(out)} is a file; it takes a folder", status=2)
     if (folder / "run.json").exists() and not overwrite:
-        raise Problem(f"{out} holds a finished run; pass --overwrite to replace it, or another --out", status=2)
+        hint = "pass --overwrite to replace it, or another --out"
+        raise Problem(f"{printable(out)} holds a finished run; {hint}", status=2)
 
 
 def report_file(data, split):

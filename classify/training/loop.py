@@ -40,7 +40,7 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
         stage: what is trained, for the state.
         after: the ``TrainingState`` at the end of a former stage, if any; the best epoch of both is kept.
 
-    Ctrl-C ends the training with the best epoch so far.
+    Ctrl-C ends the training with the best epoch so far. Before and after it waits, as ``run.interrupts`` says.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
@@ -51,6 +51,7 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
     validation_batches = validation_stream(validation, batches) if validated else None
     steps = batches.num_batches
     try:
+        run.interrupts.release()
         announce(state, batches, validation_batches, epochs)
         keeper = StateKeeper(state, run, patience if validated else None)
         with TrainingProgress(epochs, steps, len(batches.split)) as progress:
@@ -63,6 +64,7 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
                 shuffle=False,
                 verbose=0,
             )
+        run.interrupts.hold()
     except KeyboardInterrupt:
         if state.best_weights is None:
             raise

@@ -143,7 +143,7 @@ class FeatureBatches(Batches):
     """
 
     def __init__(self, split, classes, batch_size, seed=0, mirrored=None):
-        super().__init__(split, classes, batch_size, seed, augment=False)
+        super().__init__(split, classes, batch_size, seed, augment=False, mirror=False)
         self.mirrored_features = mirrored
 
     def batch(self, epoch, step):

@@ -1,6 +1,5 @@
 """The second stage of transfer learning: the last blocks of the base train too, slowly."""
 
-import dataclasses
 import math
 
 import keras
@@ -32,10 +31,7 @@ def fine_tune(model, blocks, batches, validation, optimizer, run, precision, aft
         precision: ``"float32"`` or ``"bfloat16"``.
         after: the ``TrainingState`` at the end of the head's training.
     """
-    try:
-        network, copy = _network(model, blocks, precision)
-    except KeyboardInterrupt:
-        return dataclasses.replace(after, interrupted=True)
+    network, copy = _network(model, blocks, precision)
     network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     count = sum(math.prod(weight.shape) for weight in network.trainable_weights)
     note(f"\nfine-tuning, last inception blocks: {blocks}, parameters that train: {count:,}")

@@ -6,7 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
-from classify.command import Problem
+from classify.command import Problem, printable
 from classify.data.download import Unreachable, fetch_file
 
 NAME = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -27,7 +27,7 @@ def find(weights):
         return None
     if weights != "imagenet":
         if not Path(weights).is_file():
-            raise Problem(f"there is no weights file {weights}: --weights takes imagenet, none or a file")
+            raise Problem(f"there is no weights file {printable(weights)}: --weights takes imagenet, none or a file")
         return weights
     path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / NAME
     if not path.is_file():
@@ -46,7 +46,9 @@ def find(weights):
 
 def title(weights):
     """Return what a person shall read of ``--weights``: 'ImageNet weights', 'random weights' or the file's name."""
-    return {"imagenet": "ImageNet weights", "none": "random weights"}.get(weights, f"weights {Path(weights).name}")
+    return {"imagenet": "ImageNet weights", "none": "random weights"}.get(
+        weights, f"weights {printable(Path(weights).name)}"
+    )
 
 
 @contextlib.contextmanager
@@ -63,4 +65,6 @@ def checked(file):
     except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
         if file is None:
             raise
-        raise Problem(f"{file} does not hold InceptionV3's weights without its top, or is damaged") from error
+        raise Problem(
+            f"{printable(file)} does not hold InceptionV3's weights without its top, or is damaged"
+        ) from error

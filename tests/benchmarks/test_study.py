@@ -19,17 +19,17 @@ TINY = ("--vary", "augment", "--data", "digits", "--limit", "40", "--epochs", "1
 
 
 @pytest.mark.parametrize(
-    ("best", "found", "asked"),
+    ("best", "chosen", "asked"),
     [(1, 1, {1, 3, 0.33}), (25, 27, {1, 3, 9, 27, 81}), (0.1, 0.11, {1, 3, 0.33, 0.11, 0.037})],
 )
-def test_the_learning_rate_climbs_until_both_neighbours_are_worse(best, found, asked):
+def test_the_learning_rate_climbs_until_both_neighbours_are_worse(best, chosen, asked):
     scores = {}
 
     def score(rate):
         scores[rate] = -abs(math.log(rate / best))
         return scores[rate]
 
-    assert study.climb(score, 1) == found and set(scores) == asked
+    assert study.climb(score, 1) == chosen and set(scores) == asked
 
 
 def test_a_training_that_diverges_loses_to_any_other():

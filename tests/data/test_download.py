@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import socket
 
@@ -18,6 +19,18 @@ def test_a_host_that_never_answers_is_given_up(tmp_path, monkeypatch):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(download.Unreachable, match="did not answer within 0.3 s"):
             download.fetch_file(f"{address}/archive", tmp_path / "archive", "CIFAR-10", hashlib.sha256(), "")
+
+
+def test_a_full_disk_is_a_download_that_failed(server, tmp_path, monkeypatch):
+    """So that a plain `python train_cnn.py` goes on with digits."""
+    (server[1] / "archive").write_bytes(b"content")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_receive", full)
+    with pytest.raises(download.Unreachable, match="cannot be written .*the disk is full"):
+        download.fetch_file(f"{server[0]}/archive", tmp_path / "archive", "CIFAR-10", hashlib.sha256(), "")
 
 
 def test_a_bucket_that_answers_something_else_is_unreachable(server, tmp_path, monkeypatch):

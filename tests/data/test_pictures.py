@@ -37,10 +37,11 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
     assert result.shape == (32, 32, 3) and result.min() >= 250
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "bmp", "tiff", "avif", "jp2", "ppm"])
 def test_common_formats(extension, tmp_path):
     result = loaded(Image.new("RGB", (50, 50), RED), tmp_path, extension)
     assert np.abs(result.astype(int) - RED).max() < 12
+    assert pictures.find([str(tmp_path)]) == [tmp_path / f"image.{extension}"]
 
 
 def test_the_first_frame_of_an_animation_counts(tmp_path):

@@ -91,7 +91,7 @@ def test_probabilities_that_float32_rounds_to_0(logits, labels):
 
 def test_what_no_temperature_can_be_told_from(logits, labels):
     right = softmax(logits, axis=1)
-    with pytest.raises(Problem, match="errs on none"):
+    with pytest.raises(Problem, match="makes no mistake"):
         calibration.fit(right.argmax(axis=1), right)
     with pytest.raises(Problem, match="no better than chance"):
         calibration.fit(right.argmin(axis=1), right)
@@ -237,7 +237,8 @@ def test_a_second_call_starts_from_the_first(folder, run):
     names = ("sure", "runs/everything", "cnn.keras", "bare.keras")
     process = run(*names, "--calibrate", cwd=folder)
     assert process.returncode == 1
-    *reasons, page = (line for line in process.stderr.splitlines() if not line.startswith("measuring "))
+    under_way = ("calibrating ", "measuring ")
+    *reasons, page = (line for line in process.stderr.splitlines() if not line.startswith(under_way))
     assert page == "runs/report-digits.html"
     assert len(reasons) == 3 and "everything was trained with --validation 0" in reasons[0]
     assert all("only a run's model.keras" in reason for reason in reasons[1:])
@@ -346,3 +347,14 @@ def test_a_run_that_cannot_be_rewritten_stops_no_other(rewrite):
 
     with pytest.raises(Problem, match="sure cannot be calibrated: model.keras: permission denied"):
         rewrite(full)
+
+
+def test_a_run_that_was_trained_anew_meanwhile_is_not_overwritten(folder):
+    sure = saved.find(folder / "runs" / "sure")
+    model, newer = load_keras(sure.path), sure.info | {"seconds": 9.0}
+    (sure.path.parent / "run.json").write_text(json.dumps(newer))
+    before = sure.path.read_bytes()
+    calibrated = {"temperature": 2.0, "unsure": {"score": "generalized entropy", "threshold": 5.0}}
+    with pytest.raises(Problem, match="sure was trained anew meanwhile"):
+        calibration.save(model, sure, calibrated, {})
+    assert sure.path.read_bytes() == before and json.loads((sure.path.parent / "run.json").read_text()) == newer

@@ -128,5 +128,5 @@ def test_models_that_cannot_be_explained():
     for model in (no_dense, no_place):
         with pytest.raises(Problem, match="ends in Dense with softmax"):
             Explainer(model)
-    with pytest.raises(Problem, match="pools features of several layers"):
+    with pytest.raises(Problem, match="last layer uses features of several layers"):
         Explainer(functional(pooled_at_two_depths))

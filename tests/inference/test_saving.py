@@ -38,4 +38,4 @@ def test_a_copy_that_predicts_otherwise_is_refused(small_model, tmp_path, monkey
     monkeypatch.setitem(export._READERS, "litert", lambda path, images: np.full((len(images), 5), 0.2))
     save_model(small_model, tmp_path / "model.keras")
     assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
-    assert "model.tflite would answer otherwise than Keras" in capsys.readouterr().err
+    assert "model.tflite gives other probabilities than Keras" in capsys.readouterr().err

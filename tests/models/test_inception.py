@@ -24,8 +24,8 @@ def inputs(rng):
     return rng.uniform(-1, 1, (3, 80, 80, 3)).astype("float32")
 
 
-def close(found, expected, tolerance):
-    return np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+def close(result, expected, tolerance):
+    return np.linalg.norm(result - expected) <= tolerance * np.linalg.norm(expected)
 
 
 def test_layer_order_and_sizes():

@@ -85,14 +85,14 @@ def test_a_training_is_told_from_its_kept_epoch():
     ]
     assert plain(sentences.curves)(history) == (
         "Epoch 3 of 4 was kept: 80.0 % of the validation images right, 30.0 % of the training images."
-        " Half-way, after epoch 2, it was 50.0 % in validation."
+        " Halfway, after epoch 2, validation accuracy was 50.0 %."
     )
     blind = [{key: value for key, value in row.items() if not key.startswith("val")} for row in history]
     assert (
         plain(sentences.curves)(blind)
         == "The last of 4 epochs was kept, without validation: 40.0 % of the training images right."
     )
-    assert "Half-way" not in plain(sentences.curves)(history[:1])
+    assert "Halfway" not in plain(sentences.curves)(history[:1])
 
 
 @pytest.mark.parametrize(

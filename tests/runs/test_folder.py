@@ -71,6 +71,21 @@ def test_what_a_killed_process_left_does_not_stop_the_next(finished_run):
         assert not any(run.work.iterdir())
 
 
+def test_ctrl_c_waits_while_nothing_is_trained_or_measured(ctrl_c):
+    """Between two stages of a training, say, it would lose what the first one learned."""
+    done = []
+    with pytest.raises(KeyboardInterrupt), Run(ROOT / "mine") as run:
+        ctrl_c()
+        done.append("set the weights")
+        with pytest.raises(KeyboardInterrupt):
+            run.interrupts.release()
+        ctrl_c()
+        done.append("saved")
+    assert done == ["set the weights", "saved"]
+    with pytest.raises(KeyboardInterrupt):
+        ctrl_c()  # the former handler is back
+
+
 def test_a_folder_that_another_process_fills_is_refused(finished_run):
     with (
         Run(ROOT / "mine"),

@@ -1,5 +1,6 @@
 """Optimizers by name."""
 
+import importlib
 from typing import NamedTuple
 
 from classify.training.optimizers.schedules import SCHEDULES
@@ -8,13 +9,14 @@ from classify.training.optimizers.schedules import SCHEDULES
 class Choice(NamedTuple):
     """An optimizer to choose.
 
-    ``class_name`` is its class in ``keras.optimizers`` (Muon is this project's own), ``rate`` how many times Adam's
-    learning rate suits it, ``arguments`` are its other settings.
+    ``class_name`` is its class in ``module``, ``rate`` how many times Adam's learning rate suits it, ``arguments`` are
+    its other settings.
     """
 
     class_name: str
     rate: float
     arguments: dict
+    module: str = "keras.optimizers"
 
 
 OPTIMIZERS = {
@@ -24,7 +26,7 @@ OPTIMIZERS = {
     "adagrad": Choice("Adagrad", 10, {}),
     "adadelta": Choice("Adadelta", 250, {}),
     "adamw": Choice("AdamW", 1, {}),
-    "muon": Choice("Muon", 34, {}),
+    "muon": Choice("Muon", 34, {}, "classify.training.optimizers.muon"),
 }
 
 
@@ -36,16 +38,12 @@ def make_optimizer(name, learning_rate, weight_decay=0.0, schedule="constant", s
     Args:
         name: in ``OPTIMIZERS``.
         learning_rate: the largest of the run.
-        weight_decay: a step takes this share of a kernel away, times the learning rate.
+        weight_decay: each step makes a kernel smaller by ``weight_decay`` times ``learning_rate`` of its value.
         schedule: ``constant``; ``linear``, which falls from the largest to 0; or ``one-cycle``.
         steps: how many training steps the schedule is for.
     """
-    import keras
-
-    from classify.training.optimizers.muon import Muon
-
     choice = OPTIMIZERS[name]
-    optimizer_class = Muon if name == "muon" else getattr(keras.optimizers, choice.class_name)
+    optimizer_class = getattr(importlib.import_module(choice.module), choice.class_name)
     rate = SCHEDULES[schedule](learning_rate, steps)
     optimizer = optimizer_class(rate, weight_decay=weight_decay, **choice.arguments)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -14,21 +14,22 @@ class Muon(keras.optimizers.SGD):
 
     A gradient pulls hardest along a few directions that many images share, and the rare ones starve. Muon takes the
     gradient with Nesterov momentum as a matrix of (inputs, filters) and sets all its singular values to about one.
-    Each kernel also keeps the norm that one unit vector a filter has, since the batch normalization after it cancels
-    its size: so ``learning_rate`` is the share of the kernel that a step turns.
+    Each step scales the kernel back to a fixed norm, the square root of the number of filters. A kernel's size has no
+    effect, because batch normalization follows. So ``learning_rate`` is how far a step moves a kernel, relative to its
+    size.
 
     ``keras.optimizers.Muon`` does not serve here: it turns matrices alone, so the kernels of convolutions, which have
     four axes, would all learn by AdamW; it lets kernels grow; and its one rate for all other variables is far too small
     for the shifts of batch normalization, which must learn fast in a run of few steps.
 
     Args:
-        learning_rate: the share of a kernel that a step turns, or a schedule of it.
+        learning_rate: how far a step moves a kernel, relative to its size; or a schedule of it.
         momentum: of the variables that learn by SGD.
         kernel_momentum: of the kernels of convolutions.
         steps: of the Newton-Schulz iteration.
         rates: the learning rate of each other variable by its name, in multiples of ``learning_rate``. A variable with
             the rate 0 stays as it is.
-        decay: the weight decay of those that learn by SGD: how much of its value is added to a variable's gradient.
+        decay: the weight decay of the variables that learn by SGD: ``decay * value`` is added to the gradient.
 
     After Jordan et al. 2024, https://kellerjordan.github.io/posts/muon, with the constants of airbench94_muon, here for
     the mean loss of 500 images instead of the summed loss of 2,000.
