@@ -46,7 +46,7 @@ def load(path, height, width):
     Several threads may call this at once. Only one large picture at a time is in memory.
 
     Args:
-        path: the file; ``-`` is standard input.
+        path: the file, or an open one; ``-`` is standard input.
         height, width: in pixels.
 
     Raises:

@@ -49,21 +49,29 @@ class Explanations:
         Raises:
             Problem: it cannot be written, or a file of that name is there that is no explanation.
         """
+        explanation = self.drawn(path, prediction)
+        try:
+            target = self._target(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole(target) as beside:
+                explanation.savefig(beside, format="png", metadata={"Software": TAG})
+        except OSError as error:
+            raise Problem(f"{printable(path)}: its explanation cannot be written ({describe(error)})") from error
+        note(f"{printable(path)}: explained in {printable(target)}")
+        return target
+
+    def drawn(self, path, prediction):
+        """Return the explanation of a model's ``Prediction`` for the image file ``path`` as a figure.
+
+        Raises:
+            Problem: ``pictures.load`` cannot read the image.
+        """
         names, probabilities = prediction.class_names, prediction.probabilities
         chosen = names.index(self.named) if self.named else int(np.argmax(probabilities))
         strengths = self.explainer.maps(prediction.pixels[None], [chosen])[0]
         what = "what speaks" if strengths.any() else "nothing speaks"
         title = f"{what} for {printable(names[chosen])}, {100 * probabilities[chosen]:.1f} %"
-        image = pictures.load(path, *self.size)
-        try:
-            target = self._target(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with whole(target) as beside:
-                draw(image, strengths, title).savefig(beside, format="png", metadata={"Software": TAG})
-        except OSError as error:
-            raise Problem(f"{printable(path)}: its explanation cannot be written ({describe(error)})") from error
-        note(f"{printable(path)}: explained in {printable(target)}")
-        return target
+        return draw(pictures.load(path, *self.size), strengths, title)
 
     def _target(self, path):
         """Return the file to write; raise ``Problem`` if something else than an explanation of ours is there."""
