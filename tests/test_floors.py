@@ -27,7 +27,7 @@ def test_a_room_has_at_most_nine_modules_of_250_lines(room):
         assert len(module.read_text(encoding="utf-8").splitlines()) <= 250, module
 
 
-@pytest.mark.parametrize("name", ["train_cnn", "train_inception", "evaluate", "predict", "export"])
+@pytest.mark.parametrize("name", ["train_cnn", "train_inception", "evaluate", "predict", "export", "demo"])
 def test_a_script_is_read_in_one_sitting(name):
     assert len((PROJECT / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 155
 
@@ -37,7 +37,7 @@ def test_the_readme_is_short():
 
 
 def test_what_must_start_at_once_imports_neither_tensorflow_nor_keras():
-    names = "evaluation.metrics reporting.plots reporting.terminal reporting.html reporting.charts"
+    names = "evaluation.metrics reporting.plots reporting.terminal reporting.html reporting.charts reporting.answers"
     names += " data.pictures runs.folder runs.saved inference.predictor inference.reading training.settings"
     code = f"import sys, {', '.join(f'classify.{name}' for name in names.split())}; "
     code += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
