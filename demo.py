@@ -16,6 +16,7 @@ other computer for anything. A picture is deleted as soon as it is answered.
 import os
 import secrets
 import signal
+import socket
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -51,9 +52,7 @@ def parse(argv=None):
     """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
     add = parser.add_argument
-    add(
-        "models", nargs="*", metavar="RUN or MODEL", help="several stand side by side. Default: the newest CIFAR-10 run"
-    )
+    add("models", nargs="*", metavar="RUN or MODEL", help="default: the newest CIFAR-10 run, else the shipped one")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets others open the page. Default: 127.0.0.1")
     add("--port", type=options.whole_number(1, 65535), metavar="N", help="default: the first free one from 7860 on")
     return Settings(**vars(parser.parse_args(argv)))
@@ -65,6 +64,7 @@ def main(argv=None):
     predictors, _ = command.each(models, Predictor)
     if not predictors:
         return 1
+    socket.create_server((settings.host, settings.port or 0)).close()  # fails in a line where Gradio would try for long
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder below is deleted then, too
     with tempfile.TemporaryDirectory() as uploads:
         gradio = start_gradio(uploads)

@@ -19,7 +19,7 @@ from classify.inference.reading import predict_files
 SHOWN = 448  # pixels of the longer side of a picture in the page, about
 TOP = 5  # classes shown; all of them are in the section's data-answer
 STYLE = """
-.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: 1.5rem; }
+.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(11rem, 100%), 1fr)); gap: 1.5rem; }
 .answers figure { margin: 0; }
 .answers img { max-width: 100%; height: auto; border-radius: 6px; }
 .answers figcaption { font-size: 0.85rem; }
