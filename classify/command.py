@@ -150,15 +150,6 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-@contextlib.contextmanager
-def uninterrupted():
-    """Let Ctrl-C wait until the end of a block."""
-    with Interrupts() as interrupts:
-        interrupts.hold()
-        yield
-        interrupts.release()
-
-
 def start_keras():
     """Import Keras, which takes about three seconds, without TensorFlow's start-up lines.
 

@@ -5,6 +5,7 @@ import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,32 @@ def finished_run(elsewhere):
         os.utime(folder / "run.json", (time, time))
 
     return make
+
+
+def headless_chromium(profile, *flags, **capabilities):
+    """Return Chromium without a window, driven by Selenium; skip the test where there is none.
+
+    Args:
+        profile: an empty folder for what it keeps.
+        flags: further ones of its command line, without the dashes.
+        capabilities: further ones of Selenium's session.
+    """
+    webdriver = pytest.importorskip("selenium.webdriver")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("no chromium with its chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *("disable-component-update", "disable-sync", f"user-data-dir={profile}"),
+        *flags,
+    ):
+        options.add_argument(f"--{flag}")
+    for name, value in capabilities.items():
+        options.set_capability(name, value)
+    return webdriver.Chrome(options, webdriver.ChromeService(driver))
 
 
 @pytest.fixture

@@ -146,16 +146,6 @@ def test_a_second_ctrl_c_waits_until_it_is_released(ctrl_c):
         ctrl_c()  # the former handler is back
 
 
-def test_ctrl_c_comes_after_what_must_not_be_interrupted(ctrl_c):
-    done = []
-    with pytest.raises(KeyboardInterrupt), command.uninterrupted():
-        ctrl_c()
-        done.append("all")
-    assert done == ["all"]
-    with command.uninterrupted():
-        pass
-
-
 def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

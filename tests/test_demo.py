@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, script
+from conftest import PROJECT, headless_chromium, script
 from PIL import Image
 
 import demo
@@ -147,21 +147,9 @@ def page(tmp_path_factory, small_model_file):
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("no chromium with its chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}"),
-        *("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream"),  # a webcam
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    webcam = "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream"
+    logs = {"goog:loggingPrefs": {"performance": "ALL"}}
+    browser = headless_chromium(tmp_path_factory.mktemp("browser"), *webcam, **logs)
     yield browser
     browser.quit()
 

@@ -3,14 +3,13 @@
 import base64
 import io
 import re
-import shutil
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from conftest import headless_chromium
 from PIL import Image
-from selenium import webdriver
 
 from classify.data.dataset import Source
 from classify.evaluation import metrics
@@ -259,18 +258,7 @@ def test_augmentation_and_corrupted_images_are_shown_where_they_were_measured(tm
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("no chromium with its chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}"),
-    ):
-        options.add_argument(f"--{flag}")
-    chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    chromium = headless_chromium(tmp_path_factory.mktemp("browser"))
     yield chromium
     chromium.quit()
 
