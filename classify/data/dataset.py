@@ -44,10 +44,19 @@ class Subset:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images (see ``Images``) and their labels, int64 of shape (N,)."""
+    """Images and their labels.
+
+    Attributes:
+        images: see ``Images``.
+        labels: int64 of shape (N,).
+        files: the pictures' file names, an object array of shape (N,); None where the images are no files.
+        prints: a number for each image that only copies of it share, uint64 of shape (N,); None where nobody looked.
+    """
 
     images: Images
     labels: np.ndarray
+    files: np.ndarray | None = None
+    prints: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -59,7 +68,8 @@ class Split:
         all of them together may be larger than memory.
         """
         images = self.images[rows] if isinstance(self.images, np.ndarray) else Subset(self.images, rows)
-        return Split(images, self.labels[rows])
+        files, prints = (None if column is None else column[rows] for column in (self.files, self.prints))
+        return Split(images, self.labels[rows], files, prints)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +81,16 @@ class Source:
         option: what ``--data`` takes to find it again.
         where: says to a person where it lies.
         class_names: by label.
-        splits: the names of its splits.
-        read: a function that takes the name of a split and returns a ``Split``.
+        splits: the names of its splits, of which train, validation and test count.
+        read: a function that takes the name of a split, and the pixels a side of the square that the images shall
+            have, and returns a ``Split``. It may leave the images at the ``shape`` they have.
         mirror: whether training may mirror its images, left to right.
+        shape: the (height, width) of all images; None where they differ in size.
+        side: the shorter side, in pixels, that half of the images reach.
+        fingerprint: of one's own pictures, a function that returns what tells their names and contents from any
+            others', 32 hexadecimal digits; None for a data set that its name tells from others.
+        findings: of one's own pictures that were read, a function that returns lines on what a person should know of
+            them; None for other data.
     """
 
     name: str
@@ -81,8 +98,12 @@ class Source:
     where: str
     class_names: tuple[str, ...]
     splits: tuple[str, ...]
-    read: Callable[[str], Split]
+    read: Callable[[str, int | None], Split]
     mirror: bool = True
+    shape: tuple[int, int] | None = (32, 32)
+    side: int = 32
+    fingerprint: Callable[[], str] | None = None
+    findings: Callable[[], list[str]] | None = None
 
     @property
     def title(self):
@@ -111,4 +132,7 @@ class Data:
     def __str__(self):
         parts = ((self.train, "train"), (self.validation, "validation"), (self.test, "test"))
         counts = " · ".join(f"{len(split):,} {name}" for split, name in parts if len(split))
-        return f"{self.source.title}   {counts}\n{'from':{len(self.source.title)}}   {self.source.where}"
+        found = self.source.findings() if self.source.findings else []
+        indent = " " * len(self.source.title)
+        lines = [f"{self.source.title}   {counts}", f"{'from':{len(indent)}}   {self.source.where}"]
+        return "\n".join(lines + [f"{indent}   {line}" for line in found])

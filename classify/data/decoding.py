@@ -34,6 +34,12 @@ MEMORY = 860e6  # the most bytes for decoding a picture; with Python and a model
 LARGE = 2**24  # bytes; a picture that takes more is decoded alone, and made smaller in strips
 STRIP = 2**20  # pixels in a strip, at most
 
+# The ways to reduce a picture to a network's size, by the names that run.json records.
+REDUCTIONS = {
+    "centre-lanczos": Image.Resampling.LANCZOS,  # the centre, by an antialiasing filter
+}
+REDUCTION = "centre-lanczos"
+
 _one_large_picture = threading.Lock()
 
 
@@ -41,12 +47,13 @@ class TooLargeError(Exception):
     """Decoding the picture would take more memory than ``MEMORY``."""
 
 
-def decode(image, height, width):
+def decode(image, height, width, reduction=REDUCTION):
     """Return an opened picture as RGB pixels, uint8 of shape (height, width, 3); ``pictures.load`` says how.
 
     Args:
         image: what ``PIL.Image.open`` returns. A large one is closed.
         height, width: in pixels.
+        reduction: a name in ``REDUCTIONS``.
 
     Raises:
         UnidentifiedImageError: the format is not one of ``FORMATS``.
@@ -65,8 +72,12 @@ def decode(image, height, width):
             large, image = image, _reduced(image, height, width)
             large.close()  # frees its pixels before the next large picture is decoded
     upright = ImageOps.exif_transpose(image)
-    centre = _centre(_rgb(upright, _white(image)), height, width)
-    return np.asarray(centre.resize((width, height), Image.Resampling.LANCZOS))
+    return resize(_rgb(upright, _white(image)), height, width, reduction)
+
+
+def resize(image, height, width, reduction=REDUCTION):
+    """Return an RGB picture of Pillow's as uint8 of shape (height, width, 3), resized as ``decode`` does it."""
+    return np.asarray(_centre(image, height, width).resize((width, height), REDUCTIONS[reduction]))
 
 
 def _library_memory(image):

@@ -6,7 +6,7 @@ import io
 import sys
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classify.command import Problem, describe, printable
 from classify.data import decoding
@@ -37,7 +37,7 @@ def find(names):
     return paths
 
 
-def load(path, height, width):
+def load(path, height, width, reduction=decoding.REDUCTION):
     """Return a picture file of any size and mode as RGB pixels, uint8 of shape (height, width, 3).
 
     The camera's orientation is applied. What is transparent becomes white. 16-bit values are scaled to 8 bits. The
@@ -48,6 +48,7 @@ def load(path, height, width):
     Args:
         path: the file, or an open one; ``-`` is standard input.
         height, width: in pixels.
+        reduction: the way to reduce it, a name in ``decoding.REDUCTIONS``.
 
     Raises:
         Problem: the file is missing, is no picture, is damaged, has more than Pillow's limit of 179 megapixels, or
@@ -55,8 +56,8 @@ def load(path, height, width):
     """
     name = printable(path)
     try:
-        with Image.open(io.BytesIO(_standard_input()) if str(path) == STANDARD_INPUT else path) as image:
-            return decoding.decode(image, height, width)
+        with Image.open(io.BytesIO(standard_input()) if str(path) == STANDARD_INPUT else path) as image:
+            return decoding.decode(image, height, width, reduction)
     except Problem:
         raise
     except UnidentifiedImageError as error:
@@ -72,11 +73,21 @@ def load(path, height, width):
         raise Problem(f"{name}: is damaged or of an unknown kind") from error
 
 
+def size(path):
+    """Return a picture's (width, height) in pixels as a person sees it, or None if the file is no picture."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return image.size[::-1] if turned else image.size
+    except Exception:  # a damaged file can make Pillow raise almost anything
+        return None
+
+
 def _named(name):
     """Return the paths that one name stands for; raise ``Problem`` if there is none."""
     path, shown = Path(name), printable(name)
     if name == STANDARD_INPUT:
-        _standard_input()  # now, since the threads that read pictures later must not read it twice
+        standard_input()  # now, since the threads that read pictures later must not read it twice
         return [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and file.is_file())
@@ -95,7 +106,7 @@ def _named(name):
 
 
 @functools.cache
-def _standard_input():
+def standard_input():
     """Return all of standard input as bytes. It can be read only once, so they are kept."""
     if sys.stdin is None:
         raise Problem(f"{STANDARD_INPUT}: standard input is closed")

@@ -18,7 +18,7 @@ from classify.progress import track
 from classify.runs.saved import SavedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NamedSplit(Split):
     """A ``Split`` that knows what it is.
 
@@ -77,7 +77,16 @@ def read(models, name, data=None, data_dir=None, label=None):
         fingerprint = splits.fingerprint(beside) if len(beside) else None
     if name == "train" and limit is not None:
         split = split.take(np.arange(min(limit, len(split))))
-    return NamedSplit(split.images, split.labels, source, name, validation, limit, fingerprint)
+    return NamedSplit(
+        split.images,
+        split.labels,
+        split.files,
+        source=source,
+        name=name,
+        validation=validation,
+        limit=limit,
+        fingerprint=fingerprint,
+    )
 
 
 def measure(saved, split, calibrate=False, with_tta=False, sample=None):

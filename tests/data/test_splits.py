@@ -45,7 +45,7 @@ def test_read_split_gives_the_splits_of_load():
         read = splits.read_split(source, name, validation=0.2)
         np.testing.assert_array_equal(read.images, getattr(loaded, name).images)
     with pytest.raises(Problem, match="no more split"):
-        splits.read_split(source, "more")
+        splits.read_split(dataclasses.replace(source, splits=("test",)), "more")
 
 
 class Stored:
@@ -73,7 +73,7 @@ def test_images_that_are_no_array_are_cut_alike_and_read_only_when_asked_for(val
         "",
         arrays.class_names,
         arrays.splits,
-        lambda name: Split(stored[name], arrays.read(name).labels),
+        lambda name, size: Split(stored[name], arrays.read(name).labels),
     )
     expected, dataset = (splits.load(each, validation, limit=50) for each in (arrays, source))
     assert str(dataset) and len(dataset.train) == 50 and stored["train"].read == stored["test"].read == 0
@@ -86,12 +86,83 @@ def test_images_that_are_no_array_are_cut_alike_and_read_only_when_asked_for(val
     assert stored["train"].read == len(dataset.train) + len(dataset.validation) + 1
 
 
-def test_a_split_that_is_missing_is_a_problem():
-    source = Source("toy", "toy", "a folder", ("light", "dark"), ("train",), None)
-    with pytest.raises(Problem, match="toy has no test split, so it cannot be trained on .a folder."):
+def test_without_a_train_split_there_is_no_training():
+    source = Source("toy", "toy", "a folder", ("light", "dark"), ("validation",), None)
+    with pytest.raises(Problem, match="toy has no train split, so it cannot be trained on .a folder."):
         splits.load(source)
     with pytest.raises(Problem, match="toy has no test split .a folder."):
         splits.read_split(source, "test")
+
+
+def named(labels, prints=None):
+    """A source whose images show the number of their row; ``labels`` and ``prints`` by the name of the split."""
+    images = {name: np.full((len(v), 32, 32, 3), np.arange(len(v))[:, None, None, None]) for name, v in labels.items()}
+
+    def read(name, size):
+        given = None if prints is None else np.array(prints[name], "uint64")
+        files = np.array([f"{name}{row}" for row in range(len(labels[name]))], object)
+        return Split(images[name].astype("uint8"), np.array(labels[name], "int64"), files, given)
+
+    return Source("toy", "toy", "f", ("a", "b"), tuple(labels), read, fingerprint=prints and (lambda: "0"))
+
+
+def test_a_test_split_that_is_not_there_is_cut_from_train():
+    source = named({"train": [0] * 50 + [1] * 100})
+    data = splits.load(source, validation=0.1, test=0.2)
+    assert [list(np.bincount(part.labels)) for part in (data.train, data.validation, data.test)] == [
+        [36, 72],
+        [4, 8],
+        [10, 20],
+    ]
+    shown = [set(part.images[:, 0, 0, 0]) for part in (data.train, data.validation, data.test)]
+    assert set.union(*shown) == set(range(150)) and sum(map(len, shown)) == 150
+    for name in ("train", "validation", "test"):
+        again = splits.read_split(source, name, 0.1, 0.2)
+        np.testing.assert_array_equal(again.images, getattr(data, name).images)
+    with pytest.raises(Problem, match="--test 0.001 of 150 images cannot be cut: .*; add images"):
+        splits.load(source, test=0.001)
+
+
+def test_a_validation_split_of_the_datas_own_is_taken_unless_none_is_wanted():
+    source = named({"train": [0, 1] * 10, "validation": [1, 0, 1], "test": [0, 1]})
+    data = splits.load(source)
+    assert len(data.train) == 20 and list(data.validation.labels) == [1, 0, 1]
+    assert list(splits.read_split(source, "validation").labels) == [1, 0, 1]
+    data = splits.load(source, validation=0)
+    assert len(data.train) == 20 and len(data.validation) == 0
+
+
+def test_copies_stay_in_test_before_validation_before_train(capsys):
+    labels = {"train": [0, 1] * 5, "validation": [0, 1, 0], "test": [0, 1, 1]}
+    prints = {"train": range(10), "validation": [7, 20, 31], "test": [30, 31, 8]}
+    source = named(labels, prints)
+    data = splits.load(source)
+    assert set(data.train.prints) == {0, 1, 2, 3, 4, 5, 6, 9}
+    assert list(data.validation.files) == ["validation0", "validation1"] and len(data.test) == 3
+    notes = capsys.readouterr().err.splitlines()
+    assert notes == [
+        "pictures that stand in validation and in test: 1; left out of validation",
+        "pictures that stand in train and in test: 1; left out of train",
+        "pictures that stand in train and in validation: 1; left out of train",
+    ]
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(splits.read_split(source, name).files, getattr(data, name).files)
+    assert not capsys.readouterr().err
+    everywhere = named({"train": [0, 1], "test": [0, 1]}, {"train": [1, 2], "test": [1, 2]})
+    with pytest.raises(Problem, match="no train images of toy are left"):
+        splits.load(everywhere, validation=0)
+
+
+def test_images_are_resized_to_the_size_asked_for_and_small_ones_are_enlarged():
+    images = np.zeros((20, 8, 16, 3), "uint8")
+    images[:, :, 8:] = 200
+    labels = np.array([0, 1] * 10)
+    source = Source("toy", "toy", "f", ("a", "b"), ("train", "test"), lambda name, size: Split(images, labels))
+    data = splits.load(source)
+    assert data.image_shape == (32, 64, 3) and (data.test.images[:, :, 48:] == 200).all()
+    assert splits.read_split(source, "test", size=48).images.shape == (20, 48, 48, 3)
+    with pytest.raises(Problem, match="toy in 100000000 pixels needs .* GB of memory"):
+        splits.read_split(source, "test", size=10**8)
 
 
 def toy(labels, classes=2, test=(0, 1)):
@@ -99,7 +170,7 @@ def toy(labels, classes=2, test=(0, 1)):
     labels = {"train": np.array(labels, "int64"), "test": np.array(test, "int64")}
     class_names = tuple("abcdef"[:classes])
     images = {name: np.zeros((len(values), 2, 2, 3), "uint8") for name, values in labels.items()}
-    return Source("toy", "toy", "f", class_names, tuple(labels), lambda name: Split(images[name], labels[name]))
+    return Source("toy", "toy", "f", class_names, tuple(labels), lambda name, size: Split(images[name], labels[name]))
 
 
 @pytest.mark.parametrize("test", [[-1] * 4, [0, 1, 2, 1]])

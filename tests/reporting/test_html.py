@@ -66,7 +66,8 @@ def rendered(saved, probabilities, split, more=()):
 def images(rng, n, class_names=DIGITS, name="test"):
     labels = np.arange(n) % len(class_names)
     source = Source("digits", "digits", "scikit-learn", class_names, ("train", "test"), None)
-    return NamedSplit(rng.integers(0, 256, (n, 32, 32, 3), dtype="uint8"), labels, source, name, 0.1)
+    images = rng.integers(0, 256, (n, 32, 32, 3), dtype="uint8")
+    return NamedSplit(images, labels, source=source, name=name, validation=0.1)
 
 
 @pytest.fixture(scope="module")

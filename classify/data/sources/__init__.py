@@ -5,12 +5,12 @@ from pathlib import Path
 
 from classify.command import Problem, note, printable
 from classify.data.download import Unreachable
-from classify.data.sources import cifar10, digits, prepared
+from classify.data.sources import cifar10, digits, folder, prepared
 
 NAMED = (None, "cifar10", "digits")  # what is no path
 
 
-def find(data=None, data_dir=None, label=None):
+def find(data=None, data_dir=None, label=None, csv_order=None):
     """Return the ``Source`` that ``--data`` names.
 
     Args:
@@ -36,7 +36,9 @@ def find(data=None, data_dir=None, label=None):
             note(f"\n{cifar10.explain(error)}\nThis run now trains on digits, so that you can try the rest.\n")
             return digits.source()
     if path.is_dir():
-        return prepared.source(path, label=label)
+        if (path / "dataset_info.json").is_file():
+            return prepared.source(path, label=label)
+        return folder.source(path)
     if path.name.endswith(".tar.gz") and path.is_file():
         return cifar10.archive_source(path)
     if path.exists():

@@ -89,7 +89,7 @@ def archive_source(path, option=None):
         differ = f"its SHA-256 is {sha256[:12]}…, not {ARCHIVE_SHA256[:12]}…"
         raise Problem(f"{printable(path)} is not the official {ARCHIVE}: {differ}")
 
-    def read(split):
+    def read(split, size=None):
         records = np.frombuffer(_unpack(path, ARCHIVE_FILES[split]), "uint8").reshape(-1, 1 + 3 * 32 * 32)
         pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return Split(np.ascontiguousarray(pixels), records[:, 0].astype("int64"))

@@ -18,7 +18,7 @@ def source():
     return Source("digits", "digits", "scikit-learn", tuple("0123456789"), ("train", "test"), _read, mirror=False)
 
 
-def _read(split):
+def _read(split, size=None):
     from PIL import Image
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -53,12 +53,13 @@ def source(folder, option=None, label=None):
     if dtype == np.float32:  # TFDS stores such a number as the four bytes of a pixel
         raise Problem(f"the images in {place} are of float32 numbers; images of whole numbers are needed")
 
-    def read(split):
+    def read(split, size=None):
         return _read(builder, split, image, label, shape)
 
     where, mirror = f"TFDS, {short_path(folder)}", not _shows_characters(builder.name)
     class_names = tuple(features[label].names)
-    return Source(builder.name, option or str(folder.resolve()), where, class_names, splits, read, mirror)
+    option = option or str(folder.resolve())
+    return Source(builder.name, option, where, class_names, splits, read, mirror, shape[:2], min(shape[:2]))
 
 
 def _chosen(names, supervised, several):

@@ -1,0 +1,117 @@
+"""The store: pictures decoded and resized once, in shards on disk that are memory-mapped.
+
+Batches read any rows in any order, memory does not grow with the data, and a second run starts at once. A shard is
+there as a whole or not at all, so a killed process goes on with the shard it was making.
+"""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+from classify.command import Problem, note, printable
+from classify.environment import cores
+from classify.files import whole, write_json
+from classify.progress import track
+
+ROOT = Path("stores")
+SHARD_BYTES = 64e6
+SHARD_IMAGES = 2000  # at most, so that a process that is killed loses little
+
+
+class Shards:
+    """``Images`` that lie in several arrays, one after the other; memory-mapped ones are read when they are used."""
+
+    def __init__(self, arrays):
+        self.arrays = arrays
+        self.starts = np.cumsum([0, *map(len, arrays)], dtype=int)
+
+    def __len__(self):
+        return int(self.starts[-1])
+
+    def __getitem__(self, rows):
+        first = self.arrays[0]
+        result = np.empty((len(rows), *first.shape[1:]), first.dtype)
+        shard = np.searchsorted(self.starts, rows, side="right") - 1
+        for number in np.unique(shard):
+            here = shard == number
+            result[here] = self.arrays[number][rows[here] - self.starts[number]]
+        return result
+
+
+def make(folder, count, items, read, size, doing):
+    """Return pictures as ``Shards`` and what is known of each, reading only those that no shard holds yet.
+
+    Several processes may make one store: each waits for a shard that another one is making.
+
+    Args:
+        folder: where the shards lie. Its name stands for all that they are made from.
+        count: how many pictures there are.
+        items: a function of (first, last) that returns what ``read`` takes for these pictures, in order.
+        read: a function of an item that returns its pixels, uint8 of shape (size, size, 3), or None if it cannot be
+            read, and what is known of it, a dictionary for JSON. Several threads call it.
+        size: pixels a side.
+        doing: the bar's label.
+
+    The rows of pictures that cannot be read are black. What is known is a list of dictionaries, one a picture.
+
+    Raises:
+        Problem: the disk has no room for them.
+    """
+    rows = int(max(1, min(SHARD_IMAGES, SHARD_BYTES // (size * size * 3))))
+    parts = {number: (first, min(first + rows, count)) for number, first in enumerate(range(0, count, rows))}
+    missing = {number: part for number, part in parts.items() if not _facts(folder, number).is_file()}
+    if missing:
+        total = sum(last - first for first, last in missing.values())
+        _check_room(folder, total * size * size * 3)
+        note(f"store of {total:,} pictures, {_megabytes(total * size * size * 3)}; delete {folder.parent} to free it")
+        with ThreadPoolExecutor(cores()) as threads:
+            shards = (_shard(folder, number, part, items, read, size, threads) for number, part in missing.items())
+            for _ in track((done for shard in shards for done in shard), total, doing, size=int):
+                pass
+    known = [fact for number in parts for fact in json.loads(_facts(folder, number).read_text(encoding="utf-8"))]
+    return Shards([np.load(_pixels(folder, number), mmap_mode="r") for number in parts]), known
+
+
+def _pixels(folder, number):
+    return folder / f"{number:05}.npy"
+
+
+def _facts(folder, number):
+    return folder / f"{number:05}.json"
+
+
+def _shard(folder, number, part, items, read, size, threads):
+    """Make a shard, unless another process made it meanwhile; yield 1 for each picture."""
+    first, last = part
+    with filelock.FileLock(folder / f".{number:05}.lock"):
+        if _facts(folder, number).is_file():
+            yield last - first
+            return
+        facts = []
+        with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
+            pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
+            for row, (picture, fact) in enumerate(threads.map(read, items(first, last))):
+                pixels[row] = 0 if picture is None else picture
+                facts.append(fact)
+                yield 1
+            pixels.flush()
+            del pixels
+        write_json(_facts(folder, number), facts)  # last: it says that the shard is whole
+
+
+def _check_room(folder, needed):
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise Problem(
+            f"the store of the pictures in {printable(folder)} needs {_megabytes(needed)}, and {_megabytes(free)} are"
+            " free; make room, or pass a smaller --image-size"
+        )
+
+
+def _megabytes(size):
+    return f"{size / 1e6:,.0f} MB"
