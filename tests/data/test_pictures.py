@@ -166,24 +166,24 @@ def test_a_format_whose_reader_starts_programs_is_refused(tmp_path):
 def test_standard_input_is_read_once_and_used_again(tmp_path, monkeypatch):
     content = saved(Image.new("RGB", (32, 32), RED), tmp_path / "x.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-    pictures._standard_input.cache_clear()
+    pictures.standard_input.cache_clear()
     [path] = pictures.find(["-"])
     for _ in range(2):
         assert (pictures.load(path, 16, 16) == RED).all()
-    pictures._standard_input.cache_clear()
+    pictures.standard_input.cache_clear()
 
 
 def test_endless_standard_input_is_refused(monkeypatch):
     monkeypatch.setattr(pictures, "LONGEST_INPUT", 1000)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x" * 2000)))
-    pictures._standard_input.cache_clear()
+    pictures.standard_input.cache_clear()
     [problem] = pictures.find(["-"])
     assert str(problem).startswith("-: ") and "1,000 bytes" in str(problem)
 
 
 def test_closed_standard_input_is_named(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    pictures._standard_input.cache_clear()
+    pictures.standard_input.cache_clear()
     assert [str(problem) for problem in pictures.find(["-"])] == ["-: standard input is closed"]
 
 

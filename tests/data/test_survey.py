@@ -27,7 +27,8 @@ def test_many_classes_are_summed_up():
     n = 12
     names = tuple(f"class{i}" for i in range(n))
     labels = [*range(n), 0]
-    lines = survey.findings(split_of(labels, range(n + 1)), [{"size": [5, 5]}] * (n + 1), names, np.array(["train"] * (n + 1)))
+    facts, parts = [{"size": [5, 5]}] * (n + 1), np.array(["train"] * (n + 1))
+    lines = survey.findings(split_of(labels, range(n + 1)), facts, names, parts)
     assert lines[0] == "12 classes of 1 to 2 pictures" and len(lines) == 2
 
 
