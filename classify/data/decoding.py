@@ -71,8 +71,8 @@ def decode(image, height, width, reduction=REDUCTION):
         with _one_large_picture:
             large, image = image, _reduced(image, height, width)
             large.close()  # frees its pixels before the next large picture is decoded
-    upright = ImageOps.exif_transpose(image)
-    return resize(_rgb(upright, _white(image)), height, width, reduction)
+    ImageOps.exif_transpose(image, in_place=True)  # Pillow copies a picture that need not be turned
+    return resize(_rgb(image, _white(image)), height, width, reduction)
 
 
 def resize(image, height, width, reduction=REDUCTION):
@@ -125,7 +125,8 @@ def _centre(image, height, width):
     scale = min(image.width / width, image.height / height)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (image.width - wide) // 2, (image.height - high) // 2
-    return image.crop((left, top, left + wide, top + high))
+    whole = (wide, high) == image.size
+    return image if whole else image.crop((left, top, left + wide, top + high))
 
 
 def _white(image):
@@ -144,4 +145,4 @@ def _rgb(image, white):
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

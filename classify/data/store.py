@@ -23,7 +23,7 @@ SHARD_IMAGES = 2000  # at most, so that a process that is killed loses little
 
 
 class Shards:
-    """``Images`` that lie in several arrays, one after the other; memory-mapped ones are read when they are used."""
+    """``Images`` that lie in several other ``Images``, one after the other; what is memory-mapped stays on disk."""
 
     def __init__(self, arrays):
         self.arrays = arrays
@@ -33,8 +33,8 @@ class Shards:
         return int(self.starts[-1])
 
     def __getitem__(self, rows):
-        first = self.arrays[0]
-        result = np.empty((len(rows), *first.shape[1:]), first.dtype)
+        none = self.arrays[0][np.arange(0)]  # knows the shape and the type of all
+        result = np.empty((len(rows), *none.shape[1:]), none.dtype)
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         for number in np.unique(shard):
             here = shard == number
