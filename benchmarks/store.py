@@ -51,9 +51,8 @@ def main():
     for what in ("first pass", "epoch"):
         rates = {way: args.images / statistics.median(seconds[what, way]) for way in (ours, keras_way)}
         ratio = rates[ours] / rates[keras_way]
-        print(
-            f"{what:10}   the store {rates[ours]:9,.0f} img/s   Keras {rates[keras_way]:7,.0f} img/s   {ratio:.1f} times"
-        )
+        shown = f"the store {rates[ours]:9,.0f} img/s   Keras {rates[keras_way]:7,.0f} img/s"
+        print(f"{what:10}   {shown}   {ratio:.1f} times")
 
 
 def write_photographs(root, n):

@@ -16,6 +16,7 @@ from classify.data.dataset import Source, Split
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 PASSED_OVER = {"__macosx", "thumbs.db", "desktop.ini"}  # and all whose name begins with a dot
+TAKEN = {"cifar10", "digits"}  # names of other data
 LOOKED_AT = 1000  # pictures whose size is read to know the typical one
 
 
@@ -68,7 +69,7 @@ def source(path):
 
     resolved = path.resolve()
     return Source(
-        resolved.name,
+        f"{resolved.name}-folder" if resolved.name in TAKEN else resolved.name or "pictures",
         str(resolved),
         printable(_short(resolved)),
         class_names,

@@ -74,6 +74,10 @@ def test_names_with_spaces_in_another_script_and_in_two_spellings_are_one_class(
     assert list(source.read("test", 32).labels) == [0, 1]
 
 
+def test_a_folder_is_never_taken_for_data_of_another_kind(tmp_path):
+    assert folder.source(fill(tmp_path / "cifar10", ["a", "b"], n=1)).name == "cifar10-folder"
+
+
 def test_links_are_followed(tmp_path):
     fill(tmp_path / "elsewhere", ["a"], n=3)
     root = fill(tmp_path / "photos", ["b"], n=3)
