@@ -6,8 +6,8 @@
 
 It needs: python -m pip install -r requirements-demo.txt. Open the address that
 it prints: drop a picture, paste one, take one by webcam or click an example.
-Without a RUN or MODEL it takes the newest finished CIFAR-10 run, or the one
-that comes with this project. Ctrl-C ends it.
+Without a RUN or MODEL it takes the newest finished run on CIFAR-10 or on your
+own pictures, or the one that comes with this project. Ctrl-C ends it.
 
 Only this computer can open the page, unless --host says otherwise. It asks no
 other computer for anything. A picture is deleted as soon as it is answered.
@@ -52,7 +52,7 @@ def parse(argv=None):
     """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
     add = parser.add_argument
-    add("models", nargs="*", metavar="RUN or MODEL", help="default: the newest CIFAR-10 run, else the shipped one")
+    add("models", nargs="*", metavar="RUN or MODEL", help="default: as predict.py's --model")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets others open the page. Default: 127.0.0.1")
     add("--port", type=options.whole_number(1, 65535), metavar="N", help="default: the first free one from 7860 on")
     return Settings(**vars(parser.parse_args(argv)))

@@ -3,8 +3,9 @@
   python evaluate.py                      the newest run of each recipe
   python evaluate.py cnn cnn-tutorial     two runs, by name or folder
   python evaluate.py model.keras --data cifar10
-  python evaluate.py cnn --data path/to/a/folder/that/TFDS/prepared
+  python evaluate.py cnn --data path/to/a/folder/of/pictures
   python evaluate.py cnn --calibrate      make its percentages trustworthy
+  python evaluate.py --check-labels       also list labels that look wrong
   python evaluate.py --robust             also on noisy, blurred … images
   python evaluate.py --json > results.json
 
@@ -19,7 +20,7 @@ import functools
 import json
 
 from classify import command, files, options
-from classify.command import Problem
+from classify.evaluation import labels, subject
 from classify.reporting import terminal
 from classify.runs import folder, saved
 
@@ -33,11 +34,12 @@ class Settings:
     Attributes:
         models: runs' folders or names, or ``.keras`` files; none for the newest run of each recipe.
         split: what to measure on: 'test', 'validation' or 'train'.
-        data, data_dir, label: where that is from; None for what each model was trained on.
+        data, data_dir, label, csv_order: where that is from; None for what each model was trained on.
         calibrate: whether to build a temperature into each run's model first.
         tta: whether to measure with test-time augmentation too.
         robust_images: how many images to corrupt and measure on too; 0 for none.
         json: whether to print JSON instead of tables.
+        check_labels: whether to list the labels that are probably wrong too.
     """
 
     models: tuple[str, ...]
@@ -49,6 +51,8 @@ class Settings:
     tta: bool
     robust_images: int
     json: bool
+    csv_order: str | None = None
+    check_labels: bool = False
 
 
 def parse(argv=None):
@@ -57,19 +61,17 @@ def parse(argv=None):
     add = parser.add_argument
     add("models", nargs="*", metavar="RUN or MODEL", help="default: the newest run of each recipe")
     add("--split", choices=("test", "validation", "train"), default="test", help="what to measure on. Default: test")
-    add(
-        "--calibrate",
-        action="store_true",
-        help="first fit a temperature on each run's validation images and build it into its model.keras",
-    )
+    add("--calibrate", action="store_true", help="first build a temperature, fitted on validation, into each model")
     add("--tta", action="store_true", help="measure with test-time augmentation too: images mirrored and shifted")
     add("--json", action="store_true", help="print one JSON object instead of tables")
     add("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
     add("--robust-images", type=options.whole_number(1), metavar="N", help=f"on so many. Default: {ROBUST_IMAGES}")
+    add("--check-labels", action="store_true", help="list the pictures whose label is probably wrong too")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     args = parser.parse_args(argv)
-    if args.calibrate and (args.data or args.label or args.split != "test"):
-        parser.error("--calibrate takes neither --data nor --label nor --split: each run uses its own data")
+    if (args.calibrate or args.check_labels) and (args.data or args.label or args.split != "test"):
+        name = "--calibrate" if args.calibrate else "--check-labels"
+        parser.error(f"{name} takes neither --data nor --label nor --split: each run uses its own data")
     robust_images = args.robust_images or (ROBUST_IMAGES if args.robust else 0)
     values = vars(args) | {"models": tuple(args.models), "robust_images": robust_images}
     del values["robust"]
@@ -78,10 +80,12 @@ def parse(argv=None):
 
 def main(argv=None):
     settings = parse(argv)
+    if settings.check_labels:
+        labels.check_installed()
     models, any_missing = find_models(settings.models)
-    groups = by_data(models, settings.data, named=bool(settings.models))
+    groups = subject.by_data(models, settings.data, named=bool(settings.models))
     command.start_keras()
-    results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings))
+    results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings, reports=set()))
     models, comparisons = (sum((result[part] for result in results), []) for part in range(2))
     if settings.json:
         print(json.dumps({"version": 1, "models": models, "comparisons": comparisons}, indent=2))
@@ -95,52 +99,50 @@ def find_models(names):
     return saved.told_apart(models), any_missing
 
 
-def by_data(models, data, named):
-    """Return the models in lists that share their data.
+def evaluate(models, settings, reports):
+    """Measure models that share their data, print tables and write a report.
 
     Args:
-        models: ``SavedModel``s.
-        data: what all are measured on; None for what each was trained on.
-        named: whether the user named the models. Then all must share their data.
-    """
-    if data:
-        return [models] if models else []
-    known = list(dict.fromkeys(model.data for model in models if model.data))
-    if named and len(known) > 1:
-        names = command.printable(" and ".join(known))
-        raise Problem(f"models named together must share their data; these are of {names}", status=2)
-    if models and not known:
-        raise Problem(f"{command.printable(models[0].path)} does not say what it was trained on; pass --data")
-    return [[model for model in models if model.data in (name, None)] for name in known]
-
-
-def evaluate(models, settings):
-    """Measure models that share their data, print tables and write a report.
+        models: the ``SavedModel``s.
+        settings: the ``Settings``.
+        reports: the files of the reports so far, a set; this one is added.
 
     Returns the JSON's entries of the models and of their comparisons, and whether anything failed.
     """
-    from classify.evaluation import measuring, robustness  # these import Keras
+    from classify.evaluation import measuring  # these import Keras
+    from classify.transfer.folds import check_labels
 
-    split = measuring.read(models, settings.split, settings.data, settings.data_dir, settings.label)
-    sample = robustness.sample(split, settings.robust_images) if settings.robust_images else None
-    extras = {"calibrate": settings.calibrate, "with_tta": settings.tta, "sample": sample}
-    measurements, failed = command.each(models, functools.partial(measuring.measure, split=split, **extras))
-    comparisons = measuring.compare(measurements, split)
+    where = (settings.data, settings.data_dir, settings.label, settings.csv_order)
+    measured = subject.find(models, settings.split, *where)
+    extras = {"calibrate": settings.calibrate, "with_tta": settings.tta, "robust_images": settings.robust_images}
+    measurements, failed = command.each(models, functools.partial(measuring.measure, subject=measured, **extras))
+    if not measurements:
+        return [], [], True
+    comparisons = measuring.compare(measurements, measured.largest)
+    asked = [measurements] if settings.check_labels else []
+    checks, unchecked = command.each(asked, functools.partial(check_labels, subject=measured))
     rows = [measurement.row for measurement in measurements]
-    if rows and not settings.json:
-        terminal.show_evaluation(rows, comparisons, split.source.title)
-    written = write_report(split, measurements, comparisons) if rows else True
-    return rows, comparisons, failed or not written
+    if not settings.json:
+        terminal.show_evaluation(rows, comparisons, measured.source.title)
+    written = write_report(measured.largest, measurements, comparisons, reports, *checks)
+    return rows, comparisons, failed or unchecked or not written
 
 
-def write_report(split, measurements, comparisons):
-    """Write the page for a browser and say where it is; return whether it could be written."""
+def write_report(split, measurements, comparisons, reports, check=None):
+    """Write the page for a browser, and a ``LabelCheck`` as CSV; say where; return whether that could be done."""
     from classify.reporting import html  # matplotlib, which --help need not wait for
 
     file = folder.report_file(split.source.name, split.name)
+    if file in reports:  # of another folder of that name
+        file = folder.report_file(f"{split.source.name}-{split.source.fingerprint()[:8]}", split.name)
+    reports.add(file)
     try:
-        files.write_text(file, html.render(split, measurements, comparisons))
+        files.write_text(file, html.render(split, measurements, comparisons, check))
         command.note(str(file))
+        if check:
+            table = file.with_name(f"{file.stem.replace('report', 'labels', 1)}.csv")
+            files.write_text(table, labels.as_csv(check))
+            command.note(str(table))
     except OSError as error:  # the figures are printed all the same
         command.note(f"there is no report: {command.describe(error)}")
         return False

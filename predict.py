@@ -5,17 +5,20 @@
   python predict.py image.png --model runs/cnn --model runs/inception
   python predict.py image.png --tta --explain
   curl -s https://example.org/image.png | python predict.py - --json
+  python predict.py pictures/ --csv > answers.csv
+  python predict.py pictures/ --sort-into sorted/
 
 Any common image file of any size will do. A dash, -, is standard input; a file
 whose name begins with a dash is written ./-name. The model is the newest
-finished CIFAR-10 run, or the one that comes with this project.
+finished run on CIFAR-10 or on your own pictures, or the one that comes with
+this project.
 
 It says "not sure" where it is less sure than of 95 % of the validation images:
 perhaps the picture shows none of its classes. Not every such picture is
 noticed.
 """
 
-import json
+import functools
 from dataclasses import dataclass
 
 from classify import command, options
@@ -25,6 +28,7 @@ from classify.inference.loading import load_keras
 from classify.inference.predictor import Predictor
 from classify.inference.reading import predict_files
 from classify.reporting import charts
+from classify.reporting.sorting import Sorting
 from classify.runs import saved
 
 
@@ -40,6 +44,8 @@ class Settings:
     explain_to: str | None
     explain_class: str | None
     json: bool
+    csv: bool
+    sort_into: str | None
 
 
 def parse(argv=None):
@@ -53,22 +59,24 @@ def parse(argv=None):
         action="append",
         default=[],
         metavar="RUN or MODEL",
-        help="give it several times to compare. Default: the newest CIFAR-10 run, else the shipped one",
+        help="several times to compare. Default: the newest run on CIFAR-10 or your own pictures, or the shipped one",
     )
     add("--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3")
     add("--tta", action="store_true", help="predict with test-time augmentation too: on mirrored and shifted views")
-    add(
-        "--explain",
-        action="store_true",
-        help="write IMAGE.explained.png beside each image: what in it speaks for its class (Grad-CAM)",
-    )
+    add("--explain", action="store_true", help="write IMAGE.explained.png beside each image: what speaks for its class")
     add("--explain-to", type=options.path, metavar="FOLDER", help="write the explanations there instead")
     add("--explain-class", metavar="CLASS", help="explain this class, not the most probable one")
-    add("--json", action="store_true", help="print one JSON object a line, with all classes")
+    as_data = parser.add_mutually_exclusive_group()
+    as_data.add_argument("--json", action="store_true", help="print one JSON object a line, with all classes")
+    as_data.add_argument("--csv", action="store_true", help="print a table as CSV: file,class,probability,unsure")
+    add("--sort-into", type=options.path, metavar="FOLDER", help="copy images into FOLDER/CLASS or FOLDER/not sure")
     args = parser.parse_args(argv)
     args.explain |= args.explain_to is not None or args.explain_class is not None
-    if args.explain and len(args.models) > 1:
-        parser.error("--explain takes one --model")
+    for option in ("explain", "csv", "sort_into"):
+        if getattr(args, option) and len(args.models) > 1:
+            parser.error(f"--{option.replace('_', '-')} takes one --model")
+    if args.csv and args.tta:
+        parser.error("--csv has no column for --tta; pass --json")
     return Settings(**vars(args))
 
 
@@ -84,20 +92,20 @@ def main(argv=None):
     for predictor in predictors:
         if not predictor.saved.info:
             note(f"{printable(predictor.saved.path)} has no run.json beside it, so its classes have no names")
-    if settings.explain:
-        explanations = open_explanations(predictors[0], settings.explain_class, settings.explain_to)
+    writers = open_writers(settings, predictors[0])
     failed = any_missing or any_unreadable or any_unopened
-    width = max(len(printable(path)) for path in paths)
+    as_text = form(settings, width=max(len(printable(path)) for path in paths))
     for batch in predict_files(paths, predictors, settings.tta):
-        failed |= show(batch, settings.json, settings.top, width)
-        if settings.explain:
-            failed |= explain(batch, explanations)
+        for path, predictions in batch:
+            failed |= answer(path, predictions, as_text, writers)
+    if settings.sort_into:
+        note(str(writers[-1]))
     return 1 if failed else 0
 
 
 def find_models(names):
     """Return the ``SavedModel``s of these names, else the newest one, and whether any name stands for none."""
-    models, any_missing = command.each(names, saved.find) if names else ([saved.newest_cifar10()], False)
+    models, any_missing = command.each(names, saved.find) if names else ([saved.newest_own()], False)
     return saved.told_apart(models), any_missing
 
 
@@ -108,47 +116,37 @@ def readable(path):
     return path
 
 
-def open_explanations(predictor, named, folder):
-    """Return what writes the explanations. It needs the Keras model, as a LiteRT copy has no gradients."""
-    model = load_keras(predictor.saved.path)
-    from classify.reporting.explanations import Explanations
+def open_writers(settings, predictor):
+    """Return what writes files about the pictures: objects with a ``write(path, prediction)``."""
+    writers = []
+    if settings.explain:
+        model = load_keras(predictor.saved.path)  # a LiteRT copy has no gradients
+        from classify.reporting.explanations import Explanations
 
-    return Explanations(model, predictor.class_names, named, folder)
+        writers.append(Explanations(model, predictor.class_names, settings.explain_class, settings.explain_to))
+    if settings.sort_into:
+        writers.append(Sorting(settings.sort_into, predictor.class_names))
+    return writers
 
 
-def show(batch, in_json, top, width):
-    """Print what a batch's pictures show; return whether any could not be read."""
-    failed = False
-    for path, predictions in batch:
-        if isinstance(predictions, Problem):
-            note(str(predictions))
-            failed = True
-        else:
-            text = as_json(path, predictions) if in_json else charts.as_text(path, predictions, top, width)
-            print(text, flush=True)
+def form(settings, width):
+    """Return the function of a picture's path and predictions that gives the text to print; print what heads it."""
+    if settings.json:
+        return charts.as_json
+    if settings.csv:
+        print(charts.CSV_HEADING, flush=True)
+        return charts.as_csv
+    return functools.partial(charts.as_text, top=settings.top, width=width)
+
+
+def answer(path, predictions, as_text, writers):
+    """Print what a picture shows and write what is asked for; return whether anything of it failed."""
+    if isinstance(predictions, Problem):
+        note(str(predictions))
+        return True
+    print(as_text(path, predictions), flush=True)
+    _, failed = command.each(writers, lambda writer: writer.write(path, predictions[0]))
     return failed
-
-
-def explain(batch, explanations):
-    """Write the explanations of a batch; return whether any could not be written."""
-    failed = False
-    for path, predictions in batch:
-        try:
-            if not isinstance(predictions, Problem):
-                explanations.write(path, predictions[0])
-        except Problem as problem:
-            note(str(problem))
-            failed = True
-    return failed
-
-
-def as_json(path, predictions):
-    """Return an image's line: of one model its prediction, of several a list of them under ``models``."""
-    if len(predictions) == 1:
-        entries = predictions[0].entries()
-    else:
-        entries = {"models": [{"model": prediction.model, **prediction.entries()} for prediction in predictions]}
-    return json.dumps({"image": str(path), **entries})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
   python train_cnn.py --recipe sprint      a small network, two epochs: 85 %
   python train_cnn.py --recipe tutorial    the plain beginner's CNN, to compare
   python train_cnn.py --data digits        a try of seconds, without network
+  python train_cnn.py --data photos        your own pictures, a folder a class
   python train_cnn.py --epochs 30 --dropout 0.3 --seed 1
 
 The run's folder, runs/cnn for the first, then holds the model, its metrics and
@@ -18,11 +19,13 @@ import functools
 import time
 
 from classify import command, options
-from classify.command import Problem, note
+from classify.command import note
 from classify.runs.folder import Run, check_free, folder_for
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
 from classify.training.settings import TrainingSettings, settled
 
+IMAGE_SIZE = 64  # pixels a side, where pictures differ in size
+FEW = 5_000  # training pictures: InceptionV3, which has seen a million others, knows more than they can teach
 ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu")
 
 # What each recipe trains with, unless the command line says otherwise. The networks are those of models/cnn.py.
@@ -89,7 +92,8 @@ def parse(argv=None):
     activation_help = f"hidden: {', '.join(ACTIVATIONS)}. Default: silu; relu for the tutorial recipe"
     add("--activation", choices=ACTIVATIONS, metavar="NAME", help=activation_help)
     augment_help = "shift training images, and mirror those that may be"
-    options.add_training(parser, RECIPES, augment_help, OPTIMIZERS)
+    size_help = f"the data's own; {IMAGE_SIZE} where pictures differ in size"
+    options.add_training(parser, RECIPES, augment_help, OPTIMIZERS, size_help, "; more for few pictures of your own")
     options.add_data(parser)
     args = parser.parse_args(argv)
     return Settings(**settled(args, RECIPES[args.recipe]))
@@ -105,21 +109,23 @@ def train(settings):
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import dtype_policy, fit, float32_copy
+    from classify.training.memory import memory
     from classify.training.preparation import prepare
     from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
-    data, precision, reason = prepare(settings)
-    settings = settings.with_batch_size(len(data.train), RECIPES[settings.recipe]["batch_size"])
-    shape, classes = data.image_shape, len(data.class_names)
+    data, precision, reason = prepare(settings, lambda source: IMAGE_SIZE)
+    shape, classes, of_pictures = data.image_shape, len(data.class_names), data.source.shape is None
+    settings = settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), of_pictures)
     build = functools.partial(build_cnn, settings.network, shape, classes, settings.activation, settings.dropout)
-    try:
-        with dtype_policy(precision):
-            model = build(normalization=backend.BatchNormalization)
-    except ValueError as error:
-        raise Problem(f"images of {shape[0]}x{shape[1]} pixels are too small for this network") from error
-    whiten(model, data.train.images)
+    with dtype_policy(precision):
+        model = build(normalization=backend.BatchNormalization)
     note(f"{settings.recipe}   {model.count_params():,} parameters, {precision} ({reason})")
+    sees, needed = f"{shape[1]} x {shape[0]} pixels", memory(model, data, settings.batch_size)
+    note(f"{'':{len(settings.recipe)}}   {sees}, {settings.batch_size} images a step, {needed}")
+    if of_pictures and len(data.train) < FEW:
+        note("train_inception.py will be more accurate: there are few pictures to learn from")
+    whiten(model, data.train.images)
 
     batches = Batches(
         data.train,
@@ -129,6 +135,7 @@ def train(settings):
         augment=settings.augment,
         mirror=data.source.mirror,
         label_smoothing=settings.label_smoothing,
+        class_weight=settings.class_weight,
     )
     steps, rate = settings.epochs * batches.num_batches, settings.learning_rate
     optimizer = make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)

@@ -3,6 +3,7 @@
   python train_inception.py                      CIFAR-10, seven times upsampled
   python train_inception.py --weights path/to/weights.h5
   python train_inception.py --data digits --upsampling 3
+  python train_inception.py --data photos        your own, a folder a class
   python train_inception.py --fine-tune 1        then train its last block too
 
 The base never changes, so neither do its features of an image. They are
@@ -20,7 +21,7 @@ import functools
 import time
 
 from classify import command, options
-from classify.command import Problem, note
+from classify.command import note
 from classify.data.dataset import Split
 from classify.runs.folder import Run, check_free, folder_for
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
@@ -41,7 +42,7 @@ RECIPE = {
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(TrainingSettings):
     weights: str
-    upsampling: int
+    upsampling: int | None = None  # until the images are known
     interpolation: str
     fine_tune: int | None = None
 
@@ -52,7 +53,8 @@ def parse(argv=None):
     add = parser.add_argument
     weights_help = "a Keras weights file, imagenet, or none. Default: imagenet"
     add("--weights", default="imagenet", metavar="FILE", help=weights_help)
-    add("--upsampling", type=options.whole_number(1), default=7, metavar="N", help="times each side. Default: 7")
+    upsampling_help = "times each side. Default: 224 divided by the side, rounded down; 7 for 32 pixels"
+    add("--upsampling", type=options.whole_number(1), metavar="N", help=upsampling_help)
     add("--interpolation", choices=("nearest", "bilinear"), default="bilinear", help="default: bilinear")
     fine_tune_help = (
         "then train the last N of the 11 inception blocks too, on the images themselves: slow. Up to 5 epochs,"
@@ -61,7 +63,8 @@ def parse(argv=None):
     add("--fine-tune", type=options.whole_number(1), metavar="N", help=fine_tune_help)
     augment_help = "train on mirrored images' features too, of images that may be"
     optimizers = [name for name in OPTIMIZERS if name != "muon"]  # which is for convolutions
-    options.add_training(parser, {"inception": RECIPE}, augment_help, optimizers)
+    size_help = "the data's own; where pictures differ in size 224, or their typical size if that is up to 112"
+    options.add_training(parser, {"inception": RECIPE}, augment_help, optimizers, size_help)
     options.add_data(parser)
     args = parser.parse_args(argv)
     if args.fine_tune and args.fine_tune > 10:
@@ -79,27 +82,25 @@ def train(settings):
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import fit
+    from classify.training.memory import memory
     from classify.training.preparation import prepare
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
-    from models.inception import LARGEST, SMALLEST, build_head, build_inception, set_head
+    from classify.transfer.size import image_size, upsampling
+    from models.inception import build_head, build_inception, set_head
 
-    data, precision, reason = prepare(settings)
-    settings = settings.with_batch_size(len(data.train), RECIPE["batch_size"])
+    data, precision, reason = prepare(settings, image_size)
     shape, classes = data.image_shape, len(data.class_names)
-    pixels = f"--upsampling: {min(shape[:2])} pixels times {settings.upsampling}"
-    if min(shape[:2]) * settings.upsampling < SMALLEST:
-        raise Problem(f"{pixels} is less than the {SMALLEST} that InceptionV3 needs", status=2)
-    if max(shape[:2]) * settings.upsampling > LARGEST:
-        raise Problem(f"{pixels} is more than the {LARGEST} that memory allows for", status=2)
-
+    times = upsampling(shape, settings.upsampling)
+    settings = dataclasses.replace(settings.suited(RECIPE, len(data.train)), upsampling=times)
     file = weights.find(settings.weights)
     with weights.checked(file):
-        model = build_inception(shape, classes, file, settings.upsampling, settings.interpolation, settings.dropout)
+        model = build_inception(shape, classes, file, times, settings.interpolation, settings.dropout)
     head = build_head(classes, settings.dropout)
     counts = f"{model.count_params():,} parameters, {head.count_params():,} of them trained"
     note(f"inception   {weights.title(settings.weights)}\n            {counts}")
+    note(f"            sees {shape[1] * times} x {shape[0] * times} pixels, {memory(model, data)}")
 
     extractor = Extractor(model, precision)
     note(f"features   {precision} ({reason}), in {extractor.folder}")
@@ -108,7 +109,8 @@ def train(settings):
     mirrored = None
     if settings.augment and data.source.mirror:
         mirrored = extractor.extract(Mirrored(data.train.images), "mirrored train")
-    batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored)
+    weighted = settings.class_weight
+    batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored, weighted)
 
     def optimizer(slower, steps):
         rate = settings.learning_rate / slower
@@ -123,7 +125,9 @@ def train(settings):
         validate = functools.partial(predict, head, validation.images, "measuring")
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)
-            batches = Batches(data.train, classes, size, settings.seed, settings.augment, data.source.mirror)
+            batches = Batches(
+                data.train, classes, size, settings.seed, settings.augment, data.source.mirror, class_weight=weighted
+            )
             slow = optimizer(finetuning.SLOWER, finetuning.EPOCHS * batches.num_batches)
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)

@@ -14,7 +14,7 @@ class DiskFull(Problem, OSError):
 
 
 @contextlib.contextmanager
-def whole(path, size=None):
+def whole(path, size=None, sync=True):
     """Yield a path beside ``path`` to write to; what was written becomes ``path`` at once, or not at all.
 
     It may be a folder too, which takes the place of a former folder.
@@ -22,6 +22,7 @@ def whole(path, size=None):
     Args:
         path: the file.
         size: about how many bytes it will have, if that is known, for the message when the disk is full.
+        sync: whether to wait until it is on the disk. One of many small files need not, if a copy of it is elsewhere.
 
     Raises:
         DiskFull: what was half written is removed.
@@ -31,7 +32,7 @@ def whole(path, size=None):
         yield beside
         if beside.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif sync:
             with open(beside, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(beside, path)

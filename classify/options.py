@@ -77,8 +77,12 @@ def path(text):
 
 
 def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 cannot be had"):
-    """Add ``--data``, with its forms put into ``help``, ``--data-dir`` and ``--label``."""
-    forms = "cifar10; digits (bundled with scikit-learn); a folder that TFDS prepared; or a cifar-10-binary.tar.gz"
+    """Add ``--data``, with its forms put into ``help``, ``--data-dir``, ``--label`` and ``--csv-order``."""
+    forms = (
+        "cifar10; digits (bundled with scikit-learn); the name of an image classification data set of TFDS; or the path"
+        " of a folder of pictures with one folder a class, a folder that TFDS prepared, or CIFAR-10 as an archive, its"
+        " unpacked folder, .csv, .npz, or trainLabels.csv beside its pictures"
+    )
     parser.add_argument("--data", type=path, metavar="DATA", help=help.format(forms))
     parser.add_argument("--label", metavar="NAME", help="which label of a TFDS data set that has several")
     parser.add_argument(
@@ -87,9 +91,15 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
         metavar="FOLDER",
         help="where TFDS data sets are prepared. Default: TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
+    parser.add_argument(
+        "--csv-order",
+        choices=("cifar", "rgb"),
+        help="how the values of an image stand in a CSV file: cifar, all red ones, then all green, all blue; or rgb,"
+        " pixel by pixel. Default: cifar",
+    )
 
 
-def add_training(parser, recipes, augment, optimizers):
+def add_training(parser, recipes, augment, optimizers, image_size, more_epochs=""):
     """Add the options of a training run; those left out get the recipe's own value.
 
     Args:
@@ -97,6 +107,8 @@ def add_training(parser, recipes, augment, optimizers):
         recipes: a dictionary of option values for each recipe, for the help text.
         augment: what ``--augment`` does.
         optimizers: the names to choose from.
+        image_size: the default of ``--image-size``.
+        more_epochs: when there are more epochs than the recipe's, if ever.
     """
 
     def default(option, none=""):
@@ -118,12 +130,23 @@ def add_training(parser, recipes, augment, optimizers):
         metavar="RATE",
         help=f"its peak. {default('learning_rate')}; with another optimizer the default changes",
     )
-    add("--epochs", type=whole_number(1), metavar="N", help=f"passes over the training images. {default('epochs')}")
+    add(
+        "--image-size",
+        type=whole_number(32),
+        metavar="N",
+        help=f"pixels a side of the images that the network sees. Default: {image_size}",
+    )
+    add(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help=f"passes over the training images. {default('epochs')}{more_epochs}",
+    )
     add(
         "--batch-size",
         type=whole_number(1),
         metavar="N",
-        help=f"images a training step. {default('batch_size')}; fewer where there are few images",
+        help=f"images a training step. {default('batch_size')}; fewer where images are few or, for the CNN, large",
     )
     add(
         "--dropout",
@@ -156,6 +179,18 @@ def add_training(parser, recipes, augment, optimizers):
         metavar="SHARE",
         help="share of the training images on which the best epoch is chosen. Default: 0.1. With 0 all are"
         " trained on and the last epoch is kept",
+    )
+    add(
+        "--test",
+        type=number(0, 1, low_allowed=False),
+        default=0.2,
+        metavar="SHARE",
+        help="share of the training images that become the test split of data without one. Default: 0.2",
+    )
+    add(
+        "--class-weight",
+        choices=("balanced",),
+        help="balanced: images of rare classes count more, so that all classes count alike",
     )
     add("--limit", type=whole_number(1), metavar="N", help="train on the first N training images only")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help="default: 0")

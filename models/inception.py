@@ -12,9 +12,9 @@ FEATURES = 2048
 def build_inception(image_shape, classes, weights="imagenet", upsampling=7, interpolation="bilinear", dropout=0.5):
     """Return an uncompiled ``keras.Sequential`` from raw pixels to class probabilities, its base frozen.
 
-    Rescaling to [-1, 1] (InceptionV3's own), UpSampling2D, InceptionV3 without its top, GlobalAveragePooling2D,
-    Dense(256), Dropout, Dense(classes, softmax): 22,329,898 parameters for 10 classes, of which 527,114 train. Layers
-    have names, by which others find them.
+    Rescaling to [-1, 1] (InceptionV3's own), UpSampling2D unless that is 1, InceptionV3 without its top,
+    GlobalAveragePooling2D, Dense(256), Dropout, Dense(classes, softmax): 22,329,898 parameters for 10 classes, of which
+    527,114 train. Layers have names, by which others find them.
 
     Args:
         image_shape: (height, width, 3); pixels are 0 to 255, of any numeric dtype. Times ``upsampling`` each
@@ -46,11 +46,18 @@ def build_inception(image_shape, classes, weights="imagenet", upsampling=7, inte
 
 def front(image_shape, upsampling, interpolation):
     """Return the layers that turn raw pixels into what InceptionV3 was trained on: -1 to 1, and large."""
-    return [
-        layers.Input(image_shape),
-        layers.Rescaling(1 / 127.5, offset=-1, name="rescaling"),
-        layers.UpSampling2D(upsampling, interpolation=interpolation, name="upsampling"),
-    ]
+    scaled = [layers.Input(image_shape), layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")]
+    if upsampling == 1:
+        return scaled
+    return [*scaled, layers.UpSampling2D(upsampling, interpolation=interpolation, name="upsampling")]
+
+
+def front_of(model):
+    """Return (image_shape, upsampling, interpolation): what ``front`` took for a model of ``build_inception``."""
+    for layer in model.layers:
+        if layer.name == "upsampling":
+            return model.input_shape[1:], layer.size[0], layer.interpolation
+    return model.input_shape[1:], 1, None
 
 
 def build_head(classes, dropout=0.5):

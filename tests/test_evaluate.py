@@ -1,5 +1,6 @@
 """The command `evaluate.py`, as a user runs it; mostly in this process, since Keras takes long to start."""
 
+import csv
 import functools
 import json
 import shutil
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import PROJECT, script
+from PIL import Image
 from sklearn import metrics as reference
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -21,7 +23,6 @@ from classify.data import sources, splits
 from classify.evaluation import robustness
 from classify.inference import tta
 from classify.runs.history import COLUMNS, as_csv
-from classify.runs.saved import SavedModel
 
 SCHEMA = json.loads((PROJECT / "docs" / "evaluate.schema.json").read_text())
 
@@ -53,7 +54,7 @@ def folder(linear_run, tmp_path):
     for name, changes in (
         ("cnn-digits", {}),
         ("second", {"recipe": "tutorial"}),
-        ("other", {"data": "mnist", "options": {"data": "mnist"}}),
+        ("other", {"data": "no-such-data", "options": {"data": "no-such-data"}}),
     ):
         run = shutil.copytree(linear_run, tmp_path / "runs" / name)
         info = json.loads((run / "run.json").read_text()) | changes
@@ -162,9 +163,9 @@ def test_runs_that_cut_validation_differently_are_not_compared_on_validation(fol
 
 
 def test_one_table_a_data_set_and_one_that_is_missing_stops_no_other(folder, run):
-    process = run(cwd=folder)  # the run named other is of mnist
+    process = run(cwd=folder)  # the run named other is of data that nobody has
     assert process.returncode == 1 and "digits test, 360 images" in process.stdout
-    assert "there is no data set mnist" in process.stderr and "Traceback" not in process.stderr
+    assert "there is no data set no-such-data" in process.stderr and "Traceback" not in process.stderr
 
 
 def test_logits_are_no_probabilities(tmp_path, run):
@@ -216,6 +217,82 @@ def test_without_a_name_the_newest_run_of_each_recipe(digits_run, run):
     assert process.returncode == 0 and "cnn-digits" in process.stdout
 
 
+COLOURS = ("blue", "green", "red")  # each is a class of pictures of that colour
+
+
+def coloured(root, class_names=COLOURS, n=10):
+    """Make a folder of ``n`` pictures a class, no two alike, and return it."""
+    for class_name in class_names:
+        (root / class_name).mkdir(parents=True)
+        channel = ("red", "green", "blue").index(class_name)
+        for i in range(n):
+            pixels = np.zeros((40, 50, 3), "uint8")
+            pixels[..., channel] = 100 + 10 * i
+            Image.fromarray(pixels).save(root / class_name / f"{class_name}-{i}.png")
+    return root
+
+
+def colour_run(folder, name, data, class_names=COLOURS, size=32, **changes):
+    """Make a finished run of a network that knows colours, as if it had been trained on a folder of pictures."""
+    kernel = np.eye(3)[:, [("red", "green", "blue").index(class_name) for class_name in class_names]]
+    model = keras.Sequential([keras.layers.Input((size, size, 3)), keras.layers.GlobalAveragePooling2D()])
+    model.add(keras.layers.Dense(len(class_names), "softmax"))
+    model.layers[-1].set_weights([0.01 * kernel, np.zeros(len(class_names))])
+    run = folder / "runs" / name
+    run.mkdir(parents=True)
+    model.save(run / "model.keras")
+    info = {"status": "finished", "recipe": name, "class_names": list(class_names), "data": data.name}
+    info |= {"data_fingerprint": sources.find(str(data)).fingerprint(), "reduction": "centre-lanczos"}
+    info |= {"options": {"data": str(data), "validation": 0.1, "test": 0.2}} | changes
+    (run / "run.json").write_text(json.dumps(info))
+
+
+def test_models_of_two_image_sizes_on_a_folder_of_pictures(elsewhere, results, run):
+    photos = coloured(elsewhere / "photos")
+    colour_run(elsewhere, "cnn-photos", photos, size=32)
+    colour_run(elsewhere, "inception-photos", photos, size=48)
+    result = results(cwd=elsewhere)
+    assert [row["name"] for row in result["models"]] == ["inception-photos", "cnn-photos"]
+    assert [(row["data"], row["n"], row["accuracy"]) for row in result["models"]] == [("photos", 6, 1)] * 2
+    [comparison] = result["comparisons"]
+    assert comparison["both_right"] == 6
+    assert (elsewhere / "runs/report-photos.html").is_file()
+    (photos / "blue" / "blue-0.png").unlink()
+    process = run("cnn-photos", cwd=elsewhere)
+    assert process.returncode == 1 and process.stdout == "" and process.stderr.count("\n") == 1
+    assert process.stderr.startswith("photos has changed since cnn-photos was trained on it")
+
+
+def test_another_folder_is_measured_by_the_names_of_its_classes(elsewhere, results, run):
+    photos, other = coloured(elsewhere / "photos"), coloured(elsewhere / "other", ("green", "red"), n=4)
+    colour_run(elsewhere, "cnn-photos", photos, class_names=("red", "blue", "green"))
+    [row] = results("cnn-photos", "--data", other, cwd=elsewhere)["models"]
+    assert (row["data"], row["n"], row["accuracy"]) == ("other", 8, 1)
+    assert row["class_names"] == ["red", "blue", "green"] and row["per_class"]["blue"]["support"] == 0
+    assert (elsewhere / "runs/report-other.html").is_file()
+    (other / "green").rename(other / "wasps")
+    process = run("cnn-photos", "--data", other, cwd=elsewhere)
+    assert process.returncode == 1 and process.stderr == "other has classes that cnn-photos does not know: wasps\n"
+
+
+def test_two_folders_of_one_name_have_a_table_and_a_report_each(elsewhere, run):
+    folders = [coloured(elsewhere / place / "photos", n=n) for place, n in (("a", 10), ("b", 15))]
+    for name, photos in zip(("cnn-a", "cnn-b"), folders, strict=True):
+        colour_run(elsewhere, name, photos)
+    process = run(cwd=elsewhere)
+    assert process.returncode == 0
+    assert "photos test, 6 images" in process.stdout and "photos test, 9 images" in process.stdout
+    fingerprint = sources.find(str(folders[1])).fingerprint()
+    reports = [elsewhere / "runs" / name for name in ("report-photos.html", f"report-photos-{fingerprint[:8]}.html")]
+    assert [name in report.read_text("utf-8") for report in reports for name in ("cnn-a", "cnn-b")] == [1, 0, 0, 1]
+    process = run("cnn-a", "cnn-b", cwd=elsewhere)
+    assert process.returncode == 2 and f"({folders[0]}) and photos ({folders[1]})" in process.stderr
+    shutil.rmtree(folders[0])
+    process = run("cnn-a", cwd=elsewhere)
+    gone = f"cnn-a was trained on {folders[0]}, which is not there any more; pass --data with its new place\n"
+    assert process.returncode == 1 and process.stderr == gone
+
+
 def test_a_report_that_cannot_be_written_costs_no_figures(digits_run, tmp_path, run):
     (tmp_path / "runs").touch()
     process = run(digits_run.folder, "--json", cwd=tmp_path)
@@ -238,16 +315,6 @@ def test_models_of_different_data_are_not_compared(folder, run):
     process = run("cnn-digits", "other", cwd=folder)
     assert process.returncode == 2 and "must share their data" in process.stderr and process.stdout == ""
     assert process.stderr.count("\n") == 1
-
-
-def test_models_are_grouped_by_their_data():
-    digits, mnist, bare = (SavedModel(name, None, {"data": name} if name else {}) for name in ("digits", "mnist", ""))
-    assert evaluate.by_data([digits, mnist, digits], None, named=False) == [[digits, digits], [mnist]]
-    with pytest.raises(Problem, match="share their data; these are of digits and mnist") as problem:
-        evaluate.by_data([digits, mnist], None, named=True)
-    assert problem.value.status == 2
-    assert evaluate.by_data([digits, mnist], "digits", named=True) == [[digits, mnist]]
-    assert evaluate.by_data([digits, bare], None, named=True) == [[digits, bare]]
 
 
 def test_a_command_line_becomes_settings():
@@ -299,3 +366,33 @@ def test_a_model_of_unknown_data_needs_to_be_told(folder, run, rows):
     assert process.returncode == 1 and "pass --data" in process.stderr
     [row] = rows("bare.keras", "--data", "digits", cwd=folder)
     assert row["name"] == "bare" and row["accuracy"] > 0.9
+
+
+def test_labels_that_look_wrong_are_listed_in_json_in_the_report_and_in_a_table(folder, results):
+    printed = results("second", "cnn-digits", "--check-labels", cwd=folder)
+    [entry] = [row["labels"] for row in printed["models"] if "labels" in row]
+    assert entry["splits"] == ["validation", "test"] and entry["n"] == 144 + 360
+    model = keras.saving.load_model(folder / "runs/cnn-digits/model.keras")
+    for doubt in entry["doubtful"]:
+        split = splits.read_split(sources.find("digits"), doubt["split"])
+        [probabilities] = model.predict(split.images[[doubt["row"]]], verbose=0)
+        label = split.labels[doubt["row"]]
+        assert doubt["label"] == str(label) and doubt["label_quality"] == pytest.approx(probabilities[label], abs=1e-5)
+        assert probabilities.argmax() != label
+    assert 0 < len(entry["doubtful"]) < 30
+    with open(folder / "runs/labels-digits.csv", encoding="utf-8", newline="") as file:
+        rows = [(row["split"], int(row["row"])) for row in csv.DictReader(file)]
+    assert rows == [(doubt["split"], doubt["row"]) for doubt in entry["doubtful"]]
+    page = (folder / "runs/report-digits.html").read_text(encoding="utf-8")
+    assert page.count('alt="labelled ') == len(rows)
+
+
+def test_labels_are_checked_on_a_runs_own_data_and_only_with_cleanlab(folder, run, monkeypatch):
+    process = run("cnn-digits", "--check-labels", "--data", "digits", cwd=folder)
+    assert process.returncode == 2 and "--check-labels takes neither --data nor --label nor --split" in process.stderr
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    process = run("cnn-digits", "--check-labels", cwd=folder)
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr == (
+        "evaluate.py: cleanlab is not installed; python -m pip install -r requirements-labels.txt\n"
+    )

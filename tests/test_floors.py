@@ -38,7 +38,8 @@ def test_the_readme_is_short():
 
 def test_what_must_start_at_once_imports_neither_tensorflow_nor_keras():
     names = "evaluation.metrics reporting.plots reporting.terminal reporting.html reporting.charts reporting.answers"
-    names += " data.pictures runs.folder runs.saved inference.predictor inference.reading training.settings"
+    names += " reporting.sorting data.pictures runs.folder runs.saved inference.predictor inference.reading"
+    names += " evaluation.subject training.settings"
     code = f"import sys, {', '.join(f'classify.{name}' for name in names.split())}; "
     code += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0

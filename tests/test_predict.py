@@ -1,6 +1,8 @@
 """The command `predict.py`, as a user runs it."""
 
+import csv
 import functools
+import io
 import json
 import shutil
 from pathlib import Path
@@ -170,6 +172,78 @@ def test_an_explanation_of_a_class_that_is_none_or_of_two_models_is_one_line(dig
     with pytest.raises(SystemExit) as exit:
         predict.main([*arguments, "--model", str(SHIPPED), "--explain"])
     assert exit.value.code == 2 and capsys.readouterr().err.endswith(": --explain takes one --model\n")
+
+
+def test_a_table_as_csv(digits_run, pictures, tmp_path, in_process):
+    name = 'a,"b"\nc.png'
+    shutil.copy(pictures[0] / "digit 3.png", tmp_path / name)
+    (tmp_path / "empty.png").touch()
+    process = in_process(predict.main, tmp_path, "--csv", "--model", digits_run.folder, cwd=tmp_path)
+    assert process.returncode == 1 and process.stderr.startswith(f"{tmp_path}/empty.png: ")
+    [heading, row] = csv.reader(io.StringIO(process.stdout))
+    assert heading == ["file", "class", "probability", "unsure"]
+    [expected] = predictor.predict(load_keras(digits_run.folder / "model.keras"), pictures[1][3:4])
+    assert row[:2] == [str(tmp_path / name), str(expected.argmax())] and row[3] in ("true", "false")
+    assert float(row[2]) == pytest.approx(expected.max(), abs=1e-4)
+
+
+def test_pictures_sorted_into_folders(digits_run, pictures, tmp_path, in_process):
+    run = shutil.copytree(digits_run.folder, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    scores = ood.generalized_entropy(predictor.predict(load_keras(run / "model.keras"), pictures[1]))
+    info["unsure"]["threshold"] = np.sort(scores)[-2:].mean()  # one of the five is not sure
+    info["class_names"] = [f"digit/{i}" for i in range(10)]
+    (run / "run.json").write_text(json.dumps(info))
+    shutil.copytree(pictures[0], tmp_path / "new")
+    (tmp_path / "new" / "empty.png").touch()
+    command = ("new", "--json", "--model", "run", "--sort-into", "new/sorted")  # within the folder that is read
+    for _ in range(2):  # the second time there is nothing left to do
+        process = in_process(predict.main, *command, cwd=tmp_path)
+        assert process.returncode == 1
+        answers = [json.loads(line) for line in process.stdout.splitlines()]
+        folders = ["not sure" if a["unsure"] else a["class"].replace("/", "_") for a in answers]
+        assert folders.count("not sure") == 1 and len(folders) == 5
+        expected = {f"{folder}/digit {i}.png" for i, folder in enumerate(folders)}
+        found = [path for path in (tmp_path / "new" / "sorted").rglob("*") if path.is_file()]
+        assert {path.relative_to(tmp_path / "new" / "sorted").as_posix() for path in found} == expected
+        assert all(path.read_bytes() == (tmp_path / "new" / path.name).read_bytes() for path in found)
+        renamed, problem, counts = process.stderr.splitlines()[0], *process.stderr.splitlines()[-2:]
+        assert renamed == "pictures of digit/0 go into new/sorted/digit_0" and problem.startswith("new/empty.png: ")
+        assert counts.startswith("new/sorted: 1 digit_") and counts.endswith(" · 1 not sure")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--csv", "--json"), "argument --json: not allowed with argument --csv"),
+        (("--csv", "--tta"), "--csv has no column for --tta; pass --json"),
+        (("--csv", "--model", "a", "--model", "b"), "--csv takes one --model"),
+        (("--sort-into", "x", "--model", "a", "--model", "b"), "--sort-into takes one --model"),
+    ],
+)
+def test_options_that_exclude_each_other(arguments, line, capsys):
+    with pytest.raises(SystemExit) as exit:
+        predict.parse(["x.png", *arguments])
+    assert exit.value.code == 2 and capsys.readouterr().err.endswith(f": {line}\n")
+
+
+def test_a_run_on_ones_own_pictures_says_all_that_prediction_needs(digits_run, pictures, elsewhere, in_process):
+    """The newest run is one on digits; the run before it is on a person's own pictures, in other classes."""
+    for name, changes in (
+        ("cnn-photos", {"data": "photos", "data_fingerprint": "1" * 32, "class_names": list("abcdefghij")}),
+        ("cnn-digits", {}),
+    ):
+        run = shutil.copytree(digits_run.folder, elsewhere / "runs" / name)
+        info = json.loads((run / "run.json").read_text()) | changes
+        (run / "run.json").write_text(json.dumps(info))
+    process = in_process(predict.main, pictures[0] / "digit 0.png", "--json", cwd=elsewhere)
+    assert process.returncode == 0 and process.stderr == "model: cnn-photos (runs/cnn-photos/model.keras)\n"
+    assert list(json.loads(process.stdout)["probabilities"]) == list("abcdefghij")
+    info = json.loads((elsewhere / "runs/cnn-photos/run.json").read_text()) | {"reduction": "of the future"}
+    (elsewhere / "runs/cnn-photos/run.json").write_text(json.dumps(info))
+    process = in_process(predict.main, pictures[0] / "digit 0.png", "--model", "cnn-photos", cwd=elsewhere)
+    assert process.returncode == 1 and process.stdout == "" and process.stderr.count("\n") == 1
+    assert "reduced pictures in a way that is unknown here, of the future" in process.stderr
 
 
 def test_bad_images_are_named_and_the_good_ones_answered(digits_run, pictures, tmp_path):

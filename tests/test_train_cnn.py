@@ -272,3 +272,23 @@ def start(cwd, *arguments):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+def test_ones_own_pictures(tmp_path, rng, in_process, without_litert):
+    """A folder of 60 pictures of two classes; what decides of the training is recorded, asked for or not."""
+    for number in range(60):
+        folder = tmp_path / "pets" / ("cat" if number % 3 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (50, 40, 3), dtype="uint8")
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    options = ("--recipe", "sprint", "--class-weight", "balanced", "--image-size", "33")
+    process = in_process(train_cnn.main, "--data", "pets", *options, cwd=tmp_path)
+    run = json.loads((tmp_path / "runs" / "cnn-sprint-pets" / "run.json").read_text())
+    names = ("image_size", "test", "validation", "class_weight", "epochs", "batch_size")
+    assert [run["options"][name] for name in names] == [33, 0.2, 0.1, "balanced", 11, 16]
+    assert run["splits"] == {"train": 43, "validation": 5, "test": 12}
+    assert len(run["data_fingerprint"]) == 32 and run["class_names"] == ["cat", "dog"]
+    assert load_keras(tmp_path / "runs" / "cnn-sprint-pets" / "model.keras").input_shape == (None, 33, 33, 3)
+    assert "33 x 33 pixels, 16 images a step, about 0.9 GB of memory\n" in process.stderr
+    assert "train_inception.py will be more accurate" in process.stderr
+    assert process.stdout.split("images\n")[1].startswith("precision")  # 8 and 4 test images: macro averages first

@@ -30,8 +30,13 @@ class Unreachable(Exception):
     """A host did not answer, or did not send what it should; the message names the host and says why."""
 
 
-def fetch_prepared(name, data_dir):
+def fetch_prepared(name, data_dir, title):
     """Copy a prepared data set such as ``cifar10/3.0.2`` from TFDS's public bucket into ``data_dir/name``.
+
+    Args:
+        name: its folder in the bucket.
+        data_dir: the folder where TFDS prepares data sets.
+        title: how it is called, for the progress bar.
 
     Returns:
         That folder. It appears whole or not at all, and replaces no folder that is there already.
@@ -40,27 +45,19 @@ def fetch_prepared(name, data_dir):
         Unreachable: the bucket does not answer or sends something else, or the folder cannot be written.
     """
     folder = Path(data_dir) / name
-    listing = f"{BUCKET}?prefix=datasets/{name}/"
-    note(f"asking {_host(listing)} for CIFAR-10 …")
-    with _connect(listing) as response:
-        try:
-            files = [
-                (item["mediaLink"], Path(item["name"]).name, item["md5Hash"], int(item["size"]))
-                for item in json.load(response)["items"]
-            ]
-        except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{_host(listing)} does not list {name}") from error
+    ask(BUCKET, title)
+    files = _listed(name)
     part = folder.parent / f".part-{os.getpid()}"
     try:
         part.mkdir(parents=True, exist_ok=True)
         with _bar() as bar:
-            task = bar.add_task("CIFAR-10", total=sum(size for *_, size in files))
+            task = bar.add_task(title, total=sum(size for *_, size in files))
             for link, file, md5, _ in files:
                 digest = hashlib.md5(usedforsecurity=False)
-                with _connect(link) as response:
+                with connect(link) as response:
                     _receive(response, link, part / file, digest, bar, task)
                 if base64.b64encode(digest.digest()).decode() != md5:
-                    raise Unreachable(f"{_host(listing)} sent a damaged {file}")
+                    raise Unreachable(f"{_host(BUCKET)} sent a damaged {file}")
         part.rename(folder)  # not files.whole, which would delete a folder of the user's at this place
     except OSError as error:
         raise Unreachable(f"{folder.parent} cannot be written ({describe(error)})") from error
@@ -81,11 +78,11 @@ def fetch_file(url, path, name, digest, expected):
     Raises:
         Unreachable: the host does not answer or sends something else, or the file cannot be written.
     """
-    note(f"asking {_host(url)} for {name} …")
+    ask(url, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as part:
-            with _connect(url) as response, _bar() as bar:
+            with connect(url) as response, _bar() as bar:
                 size = response.headers["Content-Length"]
                 task = bar.add_task(name, total=int(size) if size else None)
                 _receive(response, url, part, digest, bar, task)
@@ -95,24 +92,63 @@ def fetch_file(url, path, name, digest, expected):
         raise Unreachable(f"{path.parent} cannot be written ({describe(error)})") from error
 
 
+def ask(url, title):
+    """Say which host is asked for what."""
+    note(f"asking {_host(url)} for {title} …")
+
+
+def _listed(name):
+    """Return the files of a prepared data set in the bucket, which lists them in pages.
+
+    Each is its address, its name, its MD5 in base64 and its size in bytes.
+    """
+    files, page = [], ""
+    while page is not None:
+        listing = f"{BUCKET}?prefix=datasets/{name}/{page}"
+        with connect(listing) as response:
+            try:
+                answer = json.load(response)
+                files += [
+                    (item["mediaLink"], Path(item["name"]).name, item["md5Hash"], int(item["size"]))
+                    for item in answer["items"]
+                ]
+                token = answer.get("nextPageToken")
+            except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"{_host(listing)} does not list {name}") from error
+        page = f"&pageToken={urllib.parse.quote(token)}" if token else None
+    return files
+
+
 def _receive(response, url, path, digest, bar, task):
     """Write what a host sends to a file, and feed the digest and the bar."""
     with open(path, "wb") as file:
-        while piece := _read(response, url):
+        while piece := receive(response, url):
             file.write(piece)
             digest.update(piece)
             bar.advance(task, len(piece))
 
 
-def _read(response, url):
+def receive(response, url):
+    """Return the next piece of what a host sends, as bytes; none at its end.
+
+    Raises:
+        Unreachable: nothing comes for ``PATIENCE`` seconds, or less comes than was announced.
+    """
     try:
-        return response.read(1 << 16)
+        piece = response.read(1 << 16)
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"{_host(url)} stopped sending") from error
+    if not piece and getattr(response, "length", None):  # what remains of the announced length
+        raise Unreachable(f"{_host(url)} stopped sending")
+    return piece
 
 
-def _connect(url):
-    """Open ``url`` and return the response. A thread does it, since no socket timeout covers the look-up of a name."""
+def connect(url):
+    """Open ``url`` and return the response. A thread does it, since no socket timeout covers the look-up of a name.
+
+    Raises:
+        Unreachable: the host does not answer within ``PATIENCE`` seconds.
+    """
     outcome = []
 
     def connect():

@@ -8,6 +8,7 @@ from PIL import Image
 from classify.command import Problem, note, printable
 from classify.data import decoding
 from classify.data.dataset import Data, Split
+from classify.data.store import Shards
 
 SEED = 0  # the same for all runs, so that all of them are compared on the same images
 BLOCK = 1024  # images that a fingerprint reads at a time
@@ -62,6 +63,25 @@ def read_split(source, split, validation=0.1, test=0.2, size=None):
     if split != "train" and split in source.splits:
         return _read(source, split, size)
     return _from_train(source, validation, test, size)[split]
+
+
+def read_new(source, size=None):
+    """Read one's own pictures on which nothing was trained: their test split, or all of them if they have none.
+
+    Raises:
+        Problem: as ``read_split`` does.
+    """
+    if "test" in source.splits:
+        return _read(source, "test", size)
+    return joined([_read(source, name, size) for name in source.splits])
+
+
+def joined(parts):
+    """Return several ``Split``s as one, in their order."""
+    labels = np.concatenate([part.labels for part in parts])
+    named = all(part.files is not None for part in parts)
+    files = np.concatenate([part.files for part in parts]) if named else None
+    return Split(Shards([part.images for part in parts]), labels, files)
 
 
 def _all(source, validation, test, size):

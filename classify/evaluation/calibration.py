@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from classify.command import Problem, describe, printable
-from classify.data import splits
 from classify.evaluation import metrics
+from classify.evaluation.subject import Subject
 from classify.inference import ood
 from classify.inference.predictor import predict
 from classify.inference.saving import save_model
@@ -37,8 +37,8 @@ def calibrate(model, saved, source):
             end in a Dense layer and a softmax, so that the temperature does not do what it should.
     """
     _check(saved)
-    split = splits.read_split(source, "validation", saved.options.get("validation", 0.1))
-    check_validation(saved, splits.fingerprint(split))
+    split = Subject(source, "validation", saved.options).sized(*model.input_shape[1:3])
+    check_validation(saved, split.fingerprint)
     probabilities = predict(model, split.images, f"{saved.name}, validation")
     try:
         temperature = best_temperature(split.labels, probabilities)

@@ -8,34 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from classify.command import Problem, note, printable
-from classify.data import sources, splits
-from classify.data.dataset import Source, Split
 from classify.evaluation import calibration, metrics, robustness
+from classify.evaluation.subject import is_of
 from classify.inference import tta
 from classify.inference.loading import load_keras
 from classify.inference.predictor import BATCH_SIZE, predict
 from classify.progress import track
 from classify.runs.saved import SavedModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedSplit(Split):
-    """A ``Split`` that knows what it is.
-
-    Attributes:
-        source: the data set.
-        name: 'test', 'validation' or 'train'.
-        validation: the share of the training images, 0 to 1, that is the validation split.
-        limit: how many of the other training images were trained on; None for all of them.
-        fingerprint: ``splits.fingerprint`` of the validation split beside it. None for the test split, and where there
-            are no validation images.
-    """
-
-    source: Source
-    name: str
-    validation: float
-    limit: int | None = None
-    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,61 +32,43 @@ class Measurement:
     row: dict
 
 
-def read(models, name, data=None, data_dir=None, label=None):
-    """Read the split that models are measured on, as a ``NamedSplit``.
+class Reordered:
+    """A model whose classes are put into another order, for ``predict``.
 
     Args:
-        models: ``SavedModel``s of the same data.
-        name: 'test', 'validation' or 'train'.
-        data: what ``--data`` takes; None for the data that the models were trained on.
-        data_dir: where TFDS data sets are prepared; None for where the training found them.
-        label: the name of the label, for data with several; None for the one that the models were trained on.
-
-    Raises:
-        Problem: the data cannot be had, or have no such split.
+        model: a Keras model.
+        order: the number of the model's class for each class in the new order, whole numbers.
     """
-    trained = next((model.options for model in models if model.data), {})
-    option = data or trained.get("data") or next(model.data for model in models if model.data)
-    label = label or (None if data else trained.get("label"))
-    source = sources.find(option, data_dir or trained.get("data_dir"), label)
-    validation, limit = trained.get("validation", 0.1), trained.get("limit")
-    split, fingerprint = splits.read_split(source, name, validation), None
-    if name != "test":
-        beside = split if name == "validation" else splits.read_split(source, "validation", validation)
-        fingerprint = splits.fingerprint(beside) if len(beside) else None
-    if name == "train" and limit is not None:
-        split = split.take(np.arange(min(limit, len(split))))
-    return NamedSplit(
-        split.images,
-        split.labels,
-        split.files,
-        source=source,
-        name=name,
-        validation=validation,
-        limit=limit,
-        fingerprint=fingerprint,
-    )
+
+    def __init__(self, model, order):
+        self.model, self.order, self.output_shape = model, order, model.output_shape
+
+    def predict_on_batch(self, images):
+        return self.model.predict_on_batch(images)[:, self.order]
 
 
-def measure(saved, split, calibrate=False, with_tta=False, sample=None):
-    """Measure a ``SavedModel`` on a ``NamedSplit``; return the ``Measurement``.
+def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
+    """Measure a ``SavedModel`` on a ``Subject``; return the ``Measurement``.
 
     Args:
-        saved, split: the model and what it is measured on.
+        saved, subject: the model and what it is measured on.
         calibrate: fit a temperature first, measure with it, and build it into the run's files when all is measured.
         with_tta: measure the accuracy with test-time augmentation too.
-        sample: a ``Split`` on which to measure the accuracy on corrupted images too; None for no such thing.
+        robust_images: on how many corrupted images to measure the accuracy too; 0 for no such thing.
 
     Raises:
-        Problem: the model cannot be opened, does not fit the data, or cannot be calibrated.
+        Problem: the model cannot be opened, does not fit the data, or cannot be calibrated, or these cannot be read.
     """
-    model, calibrated = _open(saved, split), None
+    model = load_keras(saved.path)
+    order = _order(saved, model, subject.source)
+    split, calibrated = _read(saved, model, subject), None
     if calibrate:
         _say(f"calibrating {saved.name} on its validation images")
-        calibrated = calibration.calibrate(model, saved, split.source)
+        calibrated = calibration.calibrate(model, saved, subject.found)
+    asked = model if order == sorted(order) else Reordered(model, order)
     _say(f"measuring {saved.name} on {len(split):,} images")
     try:
-        probabilities, seconds = _predict(model, split.images, saved.name)
+        probabilities, seconds = _predict(asked, split.images, saved.name)
     except Problem as problem:
         raise Problem(f"{printable(saved.name)}: {problem}") from problem
     measured = {"data": split.source.name, "split": split.name}
@@ -117,10 +78,11 @@ def measure(saved, split, calibrate=False, with_tta=False, sample=None):
         row["calibrated"] = calibrated
     if with_tta:
         _say(f"measuring {saved.name} with test-time augmentation")
-        row["tta"] = _accuracy_with_tta(model, split, saved)
-    if sample:
+        row["tta"] = _accuracy_with_tta(asked, split, saved)
+    if robust_images:
+        sample = robustness.sample(split, robust_images)
         _say(f"measuring {saved.name} on {len(sample):,} corrupted images")
-        row["robustness"] = robustness.measure(model, sample, saved.name)
+        row["robustness"] = robustness.measure(asked, sample, saved.name)
     if calibrate and calibrated["temperature"] != 1:  # the last step: a measurement that fails changes no file
         calibration.save(model, saved, calibrated, measured)
     row |= {
@@ -150,19 +112,27 @@ def compare(measurements, split):
     ]
 
 
-def _open(saved, split):
-    """Return the Keras model, or raise ``Problem`` if it cannot be measured on this split."""
+def _order(saved, model, source):
+    """Return the number of the model's class for each class of the data, or raise ``Problem`` if it has others."""
+    class_names = saved.class_names(model.output_shape[-1])
+    if not saved.info.get("class_names") and len(class_names) == len(source.class_names):
+        return list(range(len(class_names)))  # nobody knows them: they are taken for the data's
+    if set(class_names) != set(source.class_names):
+        raise Problem(f"{printable(saved.name)} has other classes than {printable(source.title)}")
+    return [class_names.index(name) for name in source.class_names]
+
+
+def _read(saved, model, subject):
+    """Return the ``NamedSplit`` for a model, or raise ``Problem`` if the model cannot be measured on it."""
+    split, name = subject.sized(*model.input_shape[1:3]), printable(saved.name)
+    cut_alike = saved.options.get("test", split.test) == split.test
+    if split.name == "test" and "test" not in split.source.splits and is_of(saved, split.source) and not cut_alike:
+        raise Problem(f"{name} was trained with another --test; evaluate it alone")
     if split.name != "test":
         _check_its_own(saved, split)
-    model = load_keras(saved.path)
-    class_names = saved.class_names(model.output_shape[-1])
-    expected = split.source.class_names
-    name, data = printable(saved.name), printable(split.source.title)
-    if len(class_names) != len(expected) or (saved.info and class_names != expected):
-        raise Problem(f"{name} has other classes than {data}")
     if model.input_shape[1:] != split.images[np.arange(1)].shape[1:]:
-        raise Problem(f"{name} takes images of another size than those of {data}")
-    return model
+        raise Problem(f"{name} takes images of another size than those of {split.source.title}")
+    return split
 
 
 def _check_its_own(saved, split):

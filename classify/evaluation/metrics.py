@@ -17,19 +17,19 @@ def measure(labels, probabilities, class_names):
         class_names: one name a class.
 
     Precision, recall and F1 are scikit-learn's; a class that is never predicted has precision 0. ``macro`` is the
-    mean over classes, ``macro_intervals`` its 95 % intervals, ``weighted`` weights it by each class's number of
-    images. ``loss`` is the mean cross-entropy in nats.
+    mean over the classes that the images show, ``macro_intervals`` its 95 % intervals, ``weighted`` weights it by each
+    class's number of images. ``loss`` is the mean cross-entropy in nats.
     """
-    classes = np.arange(len(class_names))
+    classes, shown = np.arange(len(class_names)), np.unique(labels)
     probabilities = _rows_of_one(probabilities)
     predicted = np.argmax(probabilities, axis=1)
     correct = int(np.sum(predicted == labels))
 
-    def scores(average):
-        values = precision_recall_fscore_support(labels, predicted, labels=classes, average=average, zero_division=0)
+    def scores(average, of):
+        values = precision_recall_fscore_support(labels, predicted, labels=of, average=average, zero_division=0)
         return dict(zip(("precision", "recall", "f1", "support"), values, strict=True))
 
-    each, means = scores(None), {average: scores(average) for average in ("macro", "weighted")}
+    each, means = scores(None, classes), {average: scores(average, shown) for average in ("macro", "weighted")}
     confusion = confusion_matrix(labels, predicted, labels=classes)
     return {
         "n": len(labels),
@@ -63,7 +63,8 @@ def bootstrap_intervals(confusion, resamples=RESAMPLES, seed=0):
     """Return the 95 % intervals of macro precision, recall and F1, by the percentile bootstrap.
 
     Args:
-        confusion: numbers of images, whole, of shape (classes, classes), true classes as rows.
+        confusion: numbers of images, whole, of shape (classes, classes), true classes as rows. A class without images
+            does not count in the mean.
         resamples: how often as many images are drawn anew, with replacement.
         seed: of the drawing.
 
@@ -83,7 +84,8 @@ def bootstrap_intervals(confusion, resamples=RESAMPLES, seed=0):
     hits, support, called = total(true, true == predicted), total(true), total(predicted)
     # A class that is missing has no hits, so dividing them by 1 gives the 0 that scikit-learn gives.
     ratios = [hits / np.maximum(images, 1) for images in (called, support, (called + support) / 2)]
-    ends = np.quantile([ratio.mean(axis=1) for ratio in ratios], (0.025, 0.975), axis=1)
+    shown = confusion.any(axis=1)
+    ends = np.quantile([ratio[:, shown].mean(axis=1) for ratio in ratios], (0.025, 0.975), axis=1)
     return {key: ends[:, i].tolist() for i, key in enumerate(("precision", "recall", "f1"))}
 
 

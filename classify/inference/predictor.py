@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classify.command import Problem, printable
+from classify.data.decoding import REDUCTIONS
 from classify.inference import ood
 from classify.inference.loading import load
 from classify.inference.tta import average
@@ -98,13 +99,18 @@ class Predictor:
         rule: run.json's ``unsure`` entry, by which a prediction is unsure; None if there is none.
         mirror: whether images of its data set may be mirrored.
         input_size: the (height, width) of the images it takes, in pixels.
+        reduction: the way in which pictures become as small as that, a name in ``decoding.REDUCTIONS``.
 
     Raises:
-        Problem: the model cannot be opened, or its run.json names another number of classes.
+        Problem: the model cannot be opened, or its run.json names another number of classes or an unknown reduction.
     """
 
     def __init__(self, saved):
         self.saved = saved
+        self.reduction = saved.reduction
+        if self.reduction not in REDUCTIONS:
+            way = f"reduced pictures in a way that is unknown here, {printable(self.reduction)}"
+            raise Problem(f"{printable(saved.path)} {way}; use the version of this project that trained it")
         self.model = load(saved.path)
         self.name = saved.name
         self.class_names = saved.class_names(self.model.output_shape[-1])

@@ -1,6 +1,9 @@
-"""Predictions as bar charts for a terminal of 80 columns."""
+"""Predictions as text: bar charts for a terminal of 80 columns, a line of JSON, a row of CSV."""
 
+import csv
+import io
 import itertools
+import json
 
 import numpy as np
 
@@ -10,6 +13,29 @@ WIDTH = 80  # columns of a terminal
 BAR = 24  # columns of a probability of 1, at most
 NUMBER = len("  100.0 %  ")
 NUMBER_WITH_TTA = len("  TTA 100.0 %")
+CSV_HEADING = "file,class,probability,unsure"
+
+
+def as_json(path, predictions):
+    """Return an image's line: of one model its prediction, of several a list of them under ``models``."""
+    if len(predictions) == 1:
+        entries = predictions[0].entries()
+    else:
+        entries = {"models": [{"model": prediction.model, **prediction.entries()} for prediction in predictions]}
+    return json.dumps({"image": str(path), **entries})
+
+
+def as_csv(path, predictions):
+    """Return an image's row of what one model says: ``CSV_HEADING`` names its columns.
+
+    Names stand as they are, quoted where they need it. ``unsure`` is ``true`` or ``false``, and empty where no
+    threshold is known.
+    """
+    [prediction] = predictions
+    unsure = "" if prediction.unsure is None else str(bool(prediction.unsure)).lower()
+    row = io.StringIO()
+    csv.writer(row).writerow([path, prediction.best, f"{prediction.probability:.6f}", unsure])
+    return row.getvalue().removesuffix("\r\n")  # it quotes what is in its line's end, so the end is taken off here
 
 
 def as_text(path, predictions, top, width):

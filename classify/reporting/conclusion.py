@@ -4,6 +4,7 @@ import textwrap
 import time
 
 from classify.command import Problem, note, printable
+from classify.data.decoding import REDUCTION
 from classify.data.splits import fingerprint
 from classify.environment import processor
 from classify.evaluation import metrics
@@ -80,6 +81,8 @@ def record(run, data, state, settings, precision, validation_probabilities, seco
         recipe=settings.recipe,
         options=settings.options() | {"data": data.source.option},
         data=data.source.name,
+        data_fingerprint=data.source.fingerprint() if data.source.fingerprint else None,
+        reduction=REDUCTION,
         mirror=data.source.mirror,
         class_names=list(data.class_names),
         unsure=ood.threshold(validation_probabilities) if len(validation_probabilities) else None,

@@ -12,11 +12,13 @@ from PIL import Image
 
 from classify.command import printable
 from classify.evaluation.metrics import wilson_interval
+from classify.evaluation.subject import is_of
 from classify.reporting import plots, sentences
 from classify.runs.history import score
 
 MISTAKES = 12  # images shown a model
 DISAGREEMENTS = 24
+DOUBTS = 48  # labels that look wrong
 CLASSES = 20  # bars of more classes are of those that the models differ most on
 SIDE_BY_SIDE = 12  # a matrix of more classes takes the page's width
 THUMBNAIL = 96  # pixels
@@ -32,13 +34,14 @@ class Picture:
     caption: str
 
 
-def render(split, measurements, comparisons):
+def render(split, measurements, comparisons, check=None):
     """Return the page, HTML that refers to no other file.
 
     Args:
         split: the ``NamedSplit`` that was measured on.
         measurements: a ``Measurement`` a model, at least one.
         comparisons: what ``measuring.compare`` returns.
+        check: the ``LabelCheck`` of their data; None where nobody looked at the labels.
     """
     rows = [measurement.row for measurement in measurements]
     saved = [measurement.saved for measurement in measurements]
@@ -48,15 +51,16 @@ def render(split, measurements, comparisons):
     else:
         verdicts = [sentences.accuracy(rows[0])]
     return _template().render(
-        title=f"{source.title} {split.name}: {_listed([row['name'] for row in rows])}",
+        title=f"{source.title} {split.name}: {sentences.listed([row['name'] for row in rows])}",
         n=len(split),
         where=source.where,
         now=datetime.datetime.now(),
         verdicts=verdicts,
-        cautions=sentences.cautions(split.name, source.name, [model.data for model in saved]),
+        cautions=sentences.cautions(split.name, [m.data for m in saved if m.data and not is_of(m, source)]),
         wide=len(source.class_names) > SIDE_BY_SIDE,
         recalls=_recalls(rows),
         disagreements=_disagreements(split, measurements, source.class_names),
+        labels=_labels(check, len(source.class_names)) if check else None,
         models=[
             {
                 "index": index,
@@ -84,10 +88,6 @@ def _template():
     )
     environment.filters["percent"] = sentences.percent
     return environment.get_template("report.html")
-
-
-def _listed(names):
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _curves(models):
@@ -127,7 +127,7 @@ def _recalls(rows):
     if len(shown) < len(names):
         which = "the models differ most on" if len(rows) > 1 else "it finds least"
         caption += f" Shown are the {len(shown)} of {len(names)} classes that {which}."
-    return Picture(*uris, f"Recall of {_listed([row['name'] for row in rows])} in each class", caption)
+    return Picture(*uris, f"Recall of {sentences.listed([row['name'] for row in rows])} in each class", caption)
 
 
 def _most_telling(rows, classes):
@@ -185,6 +185,22 @@ def _disagreements(split, measurements, class_names):
         for i, pixels in zip(shown, split.images[shown], strict=True)
     ]
     return {"tiles": tiles, "caption": sentences.disagreements(split.labels, names, predicted)}
+
+
+def _labels(check, classes):
+    """Return the pictures whose label is most doubtful."""
+    shown = check.rows[:DOUBTS]
+    tiles = [
+        {
+            "image": image_uri(pixels),
+            "label": doubt["label"],
+            "looks": sentences.looks_like(doubt, classes),
+            "place": sentences.place(doubt),
+        }
+        for doubt, pixels in zip(check.entry["doubtful"], check.pictures.images[shown], strict=False)
+    ]
+    more = f" Here are {len(shown)} of them." if len(shown) < len(check.rows) else ""
+    return {"tiles": tiles, "caption": f"{sentences.labels(check.entry)}{more}"}
 
 
 def image_uri(pixels):

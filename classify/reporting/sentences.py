@@ -70,21 +70,20 @@ def calibrated(row):
     )
 
 
-def cautions(split, data, trained_on):
+def cautions(split, others):
     """Return how the images measured on limit what the figures say, one sentence each.
 
     Args:
         split: the split's name.
-        data: the name of the data measured on.
-        trained_on: the name of each model's own data, None where it is not known.
+        others: the names of the data that models were trained on, if these are other data.
     """
     sentences = []
     if split == "validation":
         sentences.append("Each training chose its best epoch on these images, so the figures flatter a little.")
     if split == "train":
         sentences.append("The models were trained on these images: the figures only show what they remember.")
-    if others := sorted({other for other in trained_on if other not in (None, data)}):
-        sentences.append(f"The models were trained on other data: {' or '.join(others)}.")
+    if others:
+        sentences.append(f"The models were trained on other data: {' or '.join(sorted(set(others)))}.")
     return sentences
 
 
@@ -197,3 +196,34 @@ def disagreements(labels, names, predicted):
     nobody = "neither" if len(names) == 2 else "none of them"
     scores.append(f"{nobody} on {(~right.any(axis=0)).sum():,}")
     return f"The models answer differently on {differ.sum():,} of {len(labels):,} images: {', '.join(scores)}."
+
+
+def labels(entry):
+    """Return how many labels look wrong: ``entry`` is a ``LabelCheck``'s."""
+    doubtful, which = len(entry["doubtful"]), listed(entry["splits"])
+    if not doubtful:
+        return f"None of the {entry['n']:,} labels looks wrong ({which})."
+    look = "labels looks" if doubtful == 1 else "labels look"
+    brackets = "in brackets the label's quality from 0, surely wrong, to 1"
+    return f"{doubtful:,} of {entry['n']:,} {look} wrong ({which}), the most suspicious first; {brackets}."
+
+
+def looks_like(doubt, classes):
+    """Return what a picture looks like, with its label's quality.
+
+    Args:
+        doubt: one of the ``doubtful`` of a ``LabelCheck``'s entry.
+        classes: how many classes there are.
+    """
+    nothing = "neither" if classes == 2 else "none"
+    return f"looks like {doubt['looks_like'] or nothing} ({doubt['label_quality']:.2f})"
+
+
+def place(doubt):
+    """Return where a picture is: its file, or its split and row."""
+    return doubt["file"] or f"{doubt['split']} {doubt['row']}"
+
+
+def listed(names):
+    """Return names as a person lists them: 'a, b and c'."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -11,17 +11,29 @@ from classify.command import printable
 from classify.reporting import sentences
 
 MODELS_A_TABLE = 3
+UNEQUAL = 1.5  # times as many images as of the smallest class: the accuracy then says little of that one
+DOUBTS = 20  # labels named in the terminal
 CALIBRATION = {"loss (NLL)": "nll", "ECE": "ece", "Brier": "brier"}
 
 
 def headline(metrics):
-    """Return the accuracy with its interval, and macro precision, recall and F1, as two lines."""
+    """Return the accuracy with its interval, and macro precision, recall and F1, as two lines.
+
+    The macro averages, in which each class counts alike, come first where classes are unequal.
+    """
     low, high = metrics["accuracy_interval"]
     macro = metrics["macro"]
-    return (
-        f"accuracy   {metrics['accuracy']:.4f}  (95 % interval {low:.4f} to {high:.4f})\n"
-        f"precision  {macro['precision']:.4f}   recall {macro['recall']:.4f}   F1 {macro['f1']:.4f}   (macro)"
-    )
+    lines = [
+        f"accuracy   {metrics['accuracy']:.4f}  (95 % interval {low:.4f} to {high:.4f})",
+        f"precision  {macro['precision']:.4f}   recall {macro['recall']:.4f}   F1 {macro['f1']:.4f}   (macro)",
+    ]
+    return "\n".join(lines[::-1] if unequal(metrics) else lines)
+
+
+def unequal(metrics):
+    """Return whether the largest class has more than ``UNEQUAL`` times as many images as the smallest."""
+    supports = [scores["support"] for scores in metrics["per_class"].values()]
+    return max(supports) > UNEQUAL * min(supports)
 
 
 def per_class(models):
@@ -46,16 +58,19 @@ def per_class(models):
 def comparison(rows):
     """Return a table of one row a model: accuracy and the macro averages, each above its 95 % interval.
 
-    ``rows`` are dictionaries of metrics.json's keys and ``name``.
+    ``rows`` are dictionaries of metrics.json's keys and ``name``. The macro averages come first where classes are
+    unequal.
     """
     table = _table(gap=2)
     table.add_column("", overflow="fold")
-    for heading in ("accuracy", "precision", "recall", "F1"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+    keys = ["precision", "recall", "f1", "accuracy"] if unequal(rows[0]) else list(headings)
+    for key in keys:
+        table.add_column(headings[key], justify="right", no_wrap=True)
     for row in rows:
         values = {"accuracy": row["accuracy"], **row["macro"]}
         intervals = {"accuracy": row["accuracy_interval"], **row["macro_intervals"]}
-        cells = (f"{value:.3f}\n{intervals[key][0]:.3f} to {intervals[key][1]:.3f}" for key, value in values.items())
+        cells = (f"{values[key]:.3f}\n{intervals[key][0]:.3f} to {intervals[key][1]:.3f}" for key in keys)
         table.add_row(printable(row["name"]), *cells)
     return table
 
@@ -161,6 +176,21 @@ def show_evaluation(rows, comparisons, title):
     for table in (per_class, robustness) if "robustness" in rows[0] else (per_class,):
         for first in range(0, len(rows), MODELS_A_TABLE):
             show(table(rows[first : first + MODELS_A_TABLE]), "")
+    for row in rows:
+        if "labels" in row:
+            show_labels(row)
+
+
+def show_labels(row):
+    """Print which labels look wrong, a line each, at most ``DOUBTS``: ``row`` is a model's, with ``labels``."""
+    doubtful = row["labels"]["doubtful"]
+    show_text(sentences.labels(row["labels"]))
+    places = [printable(sentences.place(doubt)) for doubt in doubtful[:DOUBTS]]
+    for place, doubt in zip(places, doubtful, strict=False):
+        looks = f"labelled {doubt['label']}, {sentences.looks_like(doubt, len(row['class_names']))}"
+        print(f"{place:{max(map(len, places))}}   {printable(looks)}")
+    if len(doubtful) > DOUBTS:
+        print(f"… and {len(doubtful) - DOUBTS:,} more")
 
 
 def show(*parts):

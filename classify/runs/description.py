@@ -35,6 +35,7 @@ TEXT = "a text", _is_text
 TEXT_OR_NULL = "a text or null", lambda value: value is None or _is_text(value)
 COUNT = "a whole number, 0 or larger", _is_count
 COUNT_OR_NULL = "a whole number, 0 or larger, or null", lambda value: value is None or _is_count(value)
+SHARE = "a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1
 TRUE_OR_FALSE = "true or false", lambda value: isinstance(value, bool)
 OBJECT = "an object", lambda value: isinstance(value, dict)
 RULE = "null, or an object with score, a text, and threshold, a number", lambda value: value is None or _is_rule(value)
@@ -47,9 +48,13 @@ ENTRIES = {
     "options.data": TEXT_OR_NULL,
     "options.data_dir": TEXT_OR_NULL,
     "options.label": TEXT_OR_NULL,
-    "options.validation": ("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1),
+    "options.csv_order": TEXT_OR_NULL,
+    "options.validation": SHARE,
+    "options.test": SHARE,
     "options.limit": COUNT_OR_NULL,
     "data": TEXT,
+    "data_fingerprint": TEXT_OR_NULL,
+    "reduction": TEXT,
     "mirror": TRUE_OR_FALSE,
     "class_names": ("a list of texts, none of them twice", _are_names),
     "unsure": RULE,

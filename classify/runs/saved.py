@@ -30,6 +30,11 @@ class SavedModel:
         return self.info.get("data")
 
     @property
+    def data_fingerprint(self):
+        """What tells the names and contents of its own pictures from any others'; None for a named data set."""
+        return self.info.get("data_fingerprint")
+
+    @property
     def options(self):
         """The options it was trained with; {} if they are not known."""
         return self.info.get("options", {})
@@ -39,6 +44,11 @@ class SavedModel:
         """Whether its images may be mirrored; not where it is unknown what they show."""
         known = self.data not in (None, "digits")  # all that older runs, which do not say it, were trained on
         return self.info.get("mirror", known)
+
+    @property
+    def reduction(self):
+        """The way in which pictures become as small as its input."""
+        return self.info.get("reduction", "centre-lanczos")  # the only way when runs did not say it
 
     @property
     def recipe(self):
@@ -92,13 +102,13 @@ def newest_of_each_recipe():
     """Return the newest finished run of each recipe on each data set; the shipped model if there is no run."""
     newest = {}
     for model in finished():
-        newest.setdefault((model.data, model.recipe), model)
+        newest.setdefault((model.data, model.data_fingerprint, model.recipe), model)
     return list(newest.values()) or [shipped()]
 
 
-def newest_cifar10():
-    """Return the newest finished CIFAR-10 run, else the shipped model."""
-    return next((model for model in finished() if model.data == "cifar10"), None) or shipped()
+def newest_own():
+    """Return the newest finished run on CIFAR-10 or on one's own pictures, else the shipped model."""
+    return next((model for model in finished() if model.data == "cifar10" or model.data_fingerprint), None) or shipped()
 
 
 def told_apart(models):

@@ -3,18 +3,21 @@
 import numpy as np
 
 
-def augment(images, rng, mirrored=None, shift=2):
+def augment(images, rng, mirrored=None, shift=None):
     """Return a copy of a batch, some images mirrored and each shifted at random.
 
     Args:
         images: uint8 array of shape (N, H, W, C).
         rng: a ``numpy.random.Generator``; the same state gives the same result.
         mirrored: which images to mirror, bool of shape (N,); none if left out.
-        shift: the largest shift in pixels, up and down and sideways. The image reflected at its border moves in.
+        shift: the largest shift in pixels, up and down and sideways; a sixteenth of the shorter side if left out, which
+            is two pixels of 32. The image reflected at its border moves in.
     """
     n, height, width, channels = images.shape
     if mirrored is not None:
         images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    if shift is None:
+        shift = round(min(height, width) / 16)
     border = (shift, shift)
     padded = np.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))

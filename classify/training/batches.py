@@ -26,9 +26,22 @@ class Batches:
             at random repeats itself half of the time (Jordan 2024, arXiv:2404.00498).
         label_smoothing: the share of each label that is spread evenly over all classes (Szegedy et al. 2015,
             arXiv:1512.00567), so that a network gains nothing by being ever more certain.
+        class_weight: ``"balanced"`` to give each image the weight n / (classes * images of its class), so that rare
+            classes count as much as frequent ones; None to weigh nothing. (Keras's own ``class_weight`` does not work
+            with a stream of batches.)
     """
 
-    def __init__(self, split, classes, batch_size, seed=0, augment=True, mirror=True, label_smoothing=0.0):
+    def __init__(
+        self,
+        split,
+        classes,
+        batch_size,
+        seed=0,
+        augment=True,
+        mirror=True,
+        label_smoothing=0.0,
+        class_weight=None,
+    ):
         self.split = split
         self.classes = classes
         self.batch_size = batch_size
@@ -38,18 +51,25 @@ class Batches:
         mirrored_first = random_stream("mirrors", seed).random(len(split)) < 0.5
         self.mirrored_first = mirrored_first if mirror else None
         self.label_smoothing = label_smoothing
+        self.weights = None
+        if class_weight:
+            from sklearn.utils.class_weight import compute_sample_weight
+
+            self.weights = compute_sample_weight(class_weight, split.labels).astype("float32")
         self._shuffled = None, None
 
     def batch(self, epoch, step):
-        """Return (images, labels) of a step in an epoch, both counted from 0.
+        """Return (images, labels) of a step in an epoch, both counted from 0; and weights, if classes have them.
 
-        Images are uint8 of shape (N, H, W, 3), labels float32 rows that sum to 1, of shape (N, classes).
+        Images are uint8 of shape (N, H, W, 3), labels float32 rows that sum to 1, of shape (N, classes), weights
+        float32 of shape (N,).
         """
         rows = self.rows(epoch, step)
         images = self.split.images[rows]
         if self.augment:
             images = augment(images, random_stream("shifts", self.seed, epoch, step), self.mirrored(epoch, rows))
-        return images, self.smoothed_labels(rows)
+        labels = self.smoothed_labels(rows)
+        return (images, labels) if self.weights is None else (images, labels, self.weights[rows])
 
     def rows(self, epoch, step):
         """Return which training images a batch shows, int of shape (N,)."""

@@ -9,15 +9,23 @@ from classify.data import sources, splits
 from classify.precision import choose
 
 
-def prepare(settings):
+def prepare(settings, size_for):
     """Read the data, choose the arithmetic and seed everything random, as a ``TrainingSettings`` says.
+
+    Args:
+        settings: the ``TrainingSettings``.
+        size_for: returns the image size, in pixels a side, for a ``Source`` whose images differ in size, if the
+            settings have none.
 
     Returns (``Data``, the precision, the reason for it in a few words).
     """
-    source = sources.find(settings.data, settings.data_dir, settings.label)
+    source = sources.find(settings.data, settings.data_dir, settings.label, settings.csv_order)
     if settings.mirror is not None:
         source = dataclasses.replace(source, mirror=settings.mirror)
-    data = splits.load(source, settings.validation, settings.limit)
+    size = settings.image_size
+    if size is None and source.shape is None:
+        size = size_for(source)
+    data = splits.load(source, settings.validation, settings.limit, settings.test, size)
     precision, reason = choose(settings.precision)
     note(data)
     if settings.augment:

@@ -15,11 +15,12 @@ import numpy as np
 from keras import layers
 
 from classify.command import note
+from classify.data.store import Shards
 from classify.files import whole
 from classify.progress import track
 from classify.training.batches import Batches, random_stream
 from classify.training.loop import dtype_policy
-from models.inception import fold, front
+from models.inception import fold, front, front_of
 
 CACHE = Path("features")
 SHARD = 1000  # images; 8 MB of 2,048 float32 features each
@@ -36,32 +37,31 @@ class Extractor:
     """
 
     def __init__(self, model, precision, cache=CACHE):
-        upsampling, base = model.get_layer("upsampling"), model.get_layer("inception_v3")
-        size, interpolation = upsampling.size, upsampling.interpolation
+        base, (image_shape, upsampling, interpolation) = model.get_layer("inception_v3"), front_of(model)
         with dtype_policy(precision):
             self.network = keras.Sequential(
                 [
-                    *front(model.input_shape[1:], size, interpolation),
+                    *front(image_shape, upsampling, interpolation),
                     fold(base),
                     layers.GlobalAveragePooling2D(dtype="float32"),
                 ]
             )
-        digest = hashlib.sha256(repr((precision, size, interpolation)).encode())
+        digest = hashlib.sha256(repr((precision, (upsampling, upsampling), interpolation)).encode())
         for weight in base.get_weights():
             digest.update(weight)
         self.folder = Path(cache) / digest.hexdigest()[:16]
 
     def extract(self, images, name):
-        """Return the ``Features`` of images, computing only what is not kept yet.
+        """Return the features of images, float32 rows of 2,048, computing only what is not kept yet.
 
         Args:
-            images: ``Images``, uint8 of shape (N, H, W, 3).
+            images: ``Images``, uint8 of shape (N, H, W, 3). A batch of them at a time is in memory.
             name: which images they are, for the bar: 'train'.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         width = self.network.output_shape[-1]
         blocks = [np.arange(first, min(first + SHARD, len(images))) for first in range(0, len(images), SHARD)]
-        keys = [hashlib.sha256(np.ascontiguousarray(images[rows])).hexdigest()[:32] for rows in blocks]
+        keys = [_key(images, rows) for rows in blocks]
         files = {key: self._kept(key) for key in keys}
         missing = {key: rows for key, rows in zip(keys, blocks, strict=True) if files[key] is None}
         if missing:
@@ -70,7 +70,7 @@ class Extractor:
             note(f"features of {n:,} {name} images, {size}; delete {self.folder.parent} to free the space")
             for _ in track(self._compute(images, missing, files), n, name, size=int):
                 pass
-        return Features([np.load(files[key], mmap_mode="r") for key in keys], width)
+        return Shards([np.load(files[key], mmap_mode="r") for key in keys])
 
     def _kept(self, key):
         """Return a whole shard's path, or None; a damaged one is named and removed."""
@@ -88,8 +88,8 @@ class Extractor:
         """
         for key, rows in missing.items():
             features = []
-            for first in range(0, len(rows), BATCH_SIZE):
-                features.append(self.network.predict_on_batch(images[rows[first : first + BATCH_SIZE]]))
+            for batch in _batches(rows):
+                features.append(self.network.predict_on_batch(images[batch]))
                 yield len(features[-1])
             files[key] = self._keep(key, np.concatenate(features))
 
@@ -102,23 +102,16 @@ class Extractor:
         return path
 
 
-class Features:
-    """The features of many images, on disk: ``Images`` whose rows are float32 of shape (n, 2048)."""
+def _batches(rows):
+    return (rows[first : first + BATCH_SIZE] for first in range(0, len(rows), BATCH_SIZE))
 
-    def __init__(self, shards, width):
-        self.shards, self.width = shards, width
-        self.starts = np.cumsum([0, *map(len, shards)], dtype=int)
 
-    def __len__(self):
-        return int(self.starts[-1])
-
-    def __getitem__(self, rows):
-        result = np.empty((len(rows), self.width), "float32")
-        shard = np.searchsorted(self.starts, rows, side="right") - 1
-        for number in np.unique(shard):
-            here = shard == number
-            result[here] = self.shards[number][rows[here] - self.starts[number]]
-        return result
+def _key(images, rows):
+    """Return 32 hexadecimal digits of the images' SHA-256."""
+    digest = hashlib.sha256()
+    for batch in _batches(rows):
+        digest.update(np.ascontiguousarray(images[batch]))
+    return digest.hexdigest()[:32]
 
 
 class Mirrored:
@@ -138,18 +131,19 @@ class FeatureBatches(Batches):
     """``Batches`` of features instead of images; with ``mirrored`` half of them are those of the mirrored image.
 
     Args:
-        split: a ``Split`` whose images are ``Features``.
-        mirrored: the ``Features`` of the mirrored images, or None.
+        split: a ``Split`` whose images are features.
+        mirrored: the features of the mirrored images, or None.
+        class_weight: as ``Batches`` takes it.
     """
 
-    def __init__(self, split, classes, batch_size, seed=0, mirrored=None):
-        super().__init__(split, classes, batch_size, seed, augment=False, mirror=False)
+    def __init__(self, split, classes, batch_size, seed=0, mirrored=None, class_weight=None):
+        super().__init__(split, classes, batch_size, seed, augment=False, mirror=False, class_weight=class_weight)
         self.mirrored_features = mirrored
 
     def batch(self, epoch, step):
-        """Return (features, labels): float32 of shape (N, 2048), and as ``Batches`` has them."""
-        features, labels = super().batch(epoch, step)
+        """Return features, float32 of shape (N, 2048), and labels and weights as ``Batches`` has them."""
+        features, *others = super().batch(epoch, step)
         if self.mirrored_features is not None:
             chosen = random_stream("mirrored features", self.seed, epoch, step).random(len(features)) < 0.5
             features[chosen] = self.mirrored_features[self.rows(epoch, step)[chosen]]
-        return features, labels
+        return features, *others

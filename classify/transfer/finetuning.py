@@ -7,7 +7,7 @@ from keras import layers
 
 from classify.command import note
 from classify.training.loop import dtype_policy, fit
-from models.inception import build_head, front, set_head, split
+from models.inception import build_head, front, front_of, set_head, split
 
 EPOCHS = 5
 BATCH_SIZE = 64  # at the most; at 224 pixels more would take gigabytes
@@ -43,12 +43,12 @@ def fine_tune(model, blocks, batches, validation, optimizer, run, precision, aft
 
 def _network(model, blocks, precision):
     """Return the network that trains, and the copy of the base that shares its layers."""
-    upsampling, base = model.get_layer("upsampling"), model.get_layer("inception_v3")
+    base = model.get_layer("inception_v3")
     with dtype_policy(precision):
         copy, lower, upper = split(base, blocks)
         network = keras.Sequential(
             [
-                *front(model.input_shape[1:], upsampling.size, upsampling.interpolation),
+                *front(*front_of(model)),
                 lower,
                 upper,
                 layers.GlobalAveragePooling2D(dtype="float32"),

@@ -37,7 +37,7 @@ def test_a_bucket_that_answers_something_else_is_unreachable(server, tmp_path, m
     (server[1] / "bucket").write_text("<html>please log in</html>")
     monkeypatch.setattr(download, "BUCKET", f"{server[0]}/bucket")
     with pytest.raises(download.Unreachable, match="does not list"):
-        download.fetch_prepared("cifar10/3.0.2", tmp_path)
+        download.fetch_prepared("cifar10/3.0.2", tmp_path, "CIFAR-10")
 
 
 def test_a_proxy_that_is_no_address_is_said_at_once(tmp_path, monkeypatch, capsys):
@@ -45,5 +45,5 @@ def test_a_proxy_that_is_no_address_is_said_at_once(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("urllib.request._opener", None)  # it remembers the proxies of its first use
     monkeypatch.setattr(download, "BUCKET", "http://example.invalid/bucket")
     with pytest.raises(download.Unreachable, match="example.invalid did not answer .*no-address"):
-        download.fetch_prepared("cifar10/3.0.2", tmp_path)
+        download.fetch_prepared("cifar10/3.0.2", tmp_path, "CIFAR-10")
     assert "Traceback" not in capsys.readouterr().err

@@ -225,3 +225,22 @@ def test_a_fingerprint_is_of_the_images_and_labels_in_their_order(rng):
         Split(images[1:], labels[1:]),
     ]
     assert len({known, *map(splits.fingerprint, others)}) == 5
+
+
+def test_new_pictures_are_the_test_split_or_all_of_them(rng):
+    images = {name: rng.integers(0, 256, (n, 4, 4, 3), dtype="uint8") for name, n in (("train", 4), ("validation", 2))}
+    read = {"train": [0, 1, 1, 0], "validation": [1, 0], "test": [1]}
+
+    def source(files=True, **more):
+        def split(name, size):
+            rows = np.array([f"{name}/{i}" for i in range(len(read[name]))], object) if files else None
+            return Split((images | more)[name], np.array(read[name]), rows)
+
+        return Source("photos", "/photos", "/photos", ("a", "b"), tuple(images | more), split, shape=None)
+
+    everything = splits.read_new(source(), 4)
+    np.testing.assert_array_equal(everything.images[np.arange(6)], np.concatenate(list(images.values())))
+    assert list(everything.labels) == [0, 1, 1, 0, 1, 0] and everything.files[4] == "validation/0"
+    assert splits.read_new(source(files=False), 4).files is None
+    test = splits.read_new(source(test=images["train"][:1]), 4)
+    assert list(test.labels) == [1] and list(test.files) == ["test/0"]

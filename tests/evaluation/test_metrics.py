@@ -59,6 +59,16 @@ def test_a_class_missing_from_the_labels_is_still_reported():
     assert result["per_class"]["fish"]["support"] == 0
 
 
+def test_the_means_are_over_the_classes_that_the_images_show():
+    labels, predicted = np.array([0, 0, 0, 2, 2]), np.array([0, 0, 1, 2, 1])
+    result = measure(labels, np.eye(4)[predicted], ("a", "b", "c", "d"))
+    assert result["macro"] == pytest.approx({"precision": 1, "recall": (2 / 3 + 1 / 2) / 2, "f1": (4 / 5 + 2 / 3) / 2})
+    for key, value in result["macro"].items():
+        low, high = result["macro_intervals"][key]
+        assert low <= value <= high
+    assert result["per_class"]["b"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
 def test_float32_softmax_rows_raise_no_warning(wrong_on_purpose, recwarn):
     labels, _, probabilities = wrong_on_purpose
     measure(labels, probabilities.astype("float32"), NAMES)
@@ -106,7 +116,7 @@ def test_bootstrap_intervals_are_the_same_each_time_and_stand_in_the_metrics(wro
     assert first == second
     for key, (low, high) in first["macro_intervals"].items():
         assert low < first["macro"][key] < high
-    assert bootstrap_intervals(np.diag([300, 0, 400]))["recall"] == [pytest.approx(2 / 3)] * 2  # a class without images
+    assert bootstrap_intervals(np.diag([300, 0, 400]))["recall"] == [1, 1]  # a class without images does not count
 
 
 def test_bootstrap_intervals_cover_the_true_value(rng):

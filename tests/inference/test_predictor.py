@@ -78,6 +78,7 @@ def test_a_predictor_knows_what_its_predictions_need(run):
     predictor = Predictor(run(mirror=True, unsure={"score": SCORE, "threshold": 1}))
     assert isinstance(predictor.model, LiteRTModel)
     assert predictor.name == "a-run" and predictor.class_names == tuple("abcde") and predictor.input_size == (8, 8)
+    assert predictor.reduction == "centre-lanczos"
     assert predictor.mirror is True and predictor.rule == {"score": SCORE, "threshold": 1}
 
 
@@ -114,6 +115,14 @@ def test_test_time_augmentation_mirrors_where_the_data_may_be(mirror, run, rng):
 def test_a_model_with_another_number_of_classes_than_its_run_names_is_refused(run):
     with pytest.raises(Problem, match="has 5 classes, but its run.json names 2"):
         Predictor(run(class_names=["a", "b"]))
+
+
+def test_a_run_that_reduced_pictures_in_an_unknown_way_is_refused(run):
+    with pytest.raises(
+        Problem, match="model.keras reduced pictures in a way that is unknown here, whole\\\\n; use"
+    ) as problem:
+        Predictor(run(reduction="whole\n"))
+    assert len(str(problem.value).splitlines()) == 1
 
 
 def test_the_entries_of_a_prediction_for_json():

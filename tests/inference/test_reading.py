@@ -3,12 +3,15 @@ import pytest
 from PIL import Image
 
 from classify.command import Problem
+from classify.data import decoding
 from classify.inference import reading
 from classify.inference.predictor import BATCH_SIZE, Prediction
 
 
 class Brightness:
     """A predictor whose second probability is the image's mean brightness."""
+
+    reduction = "centre-lanczos"
 
     def __init__(self, side):
         self.input_size = (side, side)
@@ -40,6 +43,18 @@ def test_predictions_come_in_order_with_problems_in_their_place(tmp_path):
             for prediction in predictions:
                 assert (prediction.pixels == i).all()
                 np.testing.assert_allclose(prediction.probabilities, [1 - i / 255, i / 255])
+
+
+def test_each_predictor_gets_pictures_reduced_in_its_own_way(monkeypatch, tmp_path):
+    monkeypatch.setitem(decoding.REDUCTIONS, "nearest", Image.Resampling.NEAREST)
+    stripes = np.zeros((8, 8), "uint8")
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "x.png")
+    predictors = [Brightness(4), Brightness(4)]
+    predictors[1].reduction = "nearest"
+    [[(_, (smooth, nearest))]] = reading.predict_files([tmp_path / "x.png"], predictors)
+    assert smooth.pixels.min() > 100 and smooth.pixels.max() < 155
+    assert set(nearest.pixels.ravel()) <= {0, 255}
 
 
 @pytest.mark.parametrize("tta", [True, False])

@@ -1,3 +1,7 @@
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 
@@ -90,3 +94,25 @@ def test_one_model_gets_a_chart_or_that_it_is_unsure_and_several_stand_side_by_s
     assert charts.as_text("x.png", [sure], 3, 6) == charts.single("x.png", sure, 3, 6)
     assert charts.as_text("x.png", [doubtful], 3, 6) == charts.unsure("x.png", doubtful, 6)
     assert charts.as_text("x.png", [sure, doubtful], 3, 6) == charts.side_by_side("x.png", [sure, doubtful], 3)
+
+
+def test_a_line_of_json_of_one_model_and_of_several():
+    [one, other] = [prediction([0.25, 0.75], NAMES[:2], model, unsure=False) for model in ("cnn", "other")]
+    entries = {"class": "automobile", "probability": 0.75, "probabilities": {"airplane": 0.25, "automobile": 0.75}}
+    entries["unsure"] = False
+    assert json.loads(charts.as_json("a\nb.png", [one])) == {"image": "a\nb.png", **entries}
+    several = [{"model": model, **entries} for model in ("cnn", "other")]
+    assert json.loads(charts.as_json("x.png", [one, other])) == {"image": "x.png", "models": several}
+
+
+@pytest.mark.parametrize(
+    "name", ["x.png", "a,b.png", 'the "best".png', "two\nlines.png", "a\rb.png", "図 ж.png", "=1+1.png", " x.png"]
+)
+@pytest.mark.parametrize(("unsure", "text"), [(True, "true"), (np.False_, "false"), (None, "")])
+def test_a_row_of_csv_gives_every_name_back(name, unsure, text):
+    class_name = 'cats, and\n"dogs"'
+    row = charts.as_csv(name, [prediction([0.75, 0.25], (class_name, "b"), unsure=unsure)])
+    [heading, values] = csv.reader(io.StringIO(f"{charts.CSV_HEADING}\n{row}\n", newline=""))
+    assert dict(zip(heading, values, strict=True)) == {
+        **{"file": name, "class": class_name, "probability": "0.750000", "unsure": text},
+    }

@@ -1,6 +1,7 @@
 """The report: what the page says and shows, and that a real browser shows it."""
 
 import base64
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -13,7 +14,9 @@ from PIL import Image
 
 from classify.data.dataset import Source
 from classify.evaluation import metrics
-from classify.evaluation.measuring import Measurement, NamedSplit, compare
+from classify.evaluation.labels import report
+from classify.evaluation.measuring import Measurement, compare
+from classify.evaluation.subject import NamedSplit
 from classify.reporting import plots, sentences
 from classify.reporting.html import image_uri, render
 from classify.runs.history import COLUMNS
@@ -40,7 +43,7 @@ def trained(folder, name, history=True, **info):
     return SavedModel(name, folder / name / "model.keras", {"data": "digits"} | info)
 
 
-def rendered(saved, probabilities, split, more=()):
+def rendered(saved, probabilities, split, more=(), check=None):
     """The page on these models, as ``evaluate.py`` makes it, and the comparisons in it."""
     class_names = split.source.class_names
     measurements = [
@@ -60,7 +63,7 @@ def rendered(saved, probabilities, split, more=()):
         for model, answers in zip(saved, probabilities, strict=True)
     ]
     comparisons = compare(measurements, split)
-    return render(split, measurements, comparisons), comparisons
+    return render(split, measurements, comparisons, check), comparisons
 
 
 def images(rng, n, class_names=DIGITS, name="test"):
@@ -149,6 +152,28 @@ def test_the_page_says_what_was_measured_and_the_verdict(pages):
     assert len(Tags(html).named("figure")) == html.count("<figcaption>") == 7
 
 
+def test_labels_in_doubt_are_shown_with_their_pictures(tmp_path, rng, without_charts, monkeypatch):
+    monkeypatch.setattr("classify.reporting.html.DOUBTS", 2)
+    split = images(rng, 30, ("ants", NASTY))
+    probabilities = answers(rng, split.labels, 2, 9)
+    split.labels[[4, 11, 20]] = [1, 0, 1]
+    probabilities[[4, 11, 20]] = [(0.999, 0.001), (0.002, 0.998), (0.997, 0.003)]
+    check = report({"test": split}, split.source.class_names, probabilities)
+    check.entry["doubtful"][1].update(file="<b>a file</b>.gif", looks_like=None)
+    assert check.rows.tolist() == [4, 11, 20]
+    page, _ = rendered([trained(tmp_path, "cnn")], [probabilities], split, check=check)
+    section = Tags(page[page.index('<section id="labels">') :])
+    assert [image["src"] for image in section.named("img")] == [image_uri(split.images[row]) for row in (4, 11)]
+    assert [image["alt"] for image in section.named("img")] == [
+        f"labelled {NASTY}, looks like ants (0.00)",
+        "labelled ants, looks like neither (0.00)",
+    ]
+    assert "<b>a file</b>.gif" in section.text and "test 4" in section.text and not section.named("script")
+    assert "3 of 30 labels look wrong (test)" in section.text and "Here are 2 of them." in section.text
+    assert '<a href="#labels">' in page
+    assert "#labels" not in rendered([trained(tmp_path, "cnn")], [probabilities], split)[0]
+
+
 def test_one_model_is_no_comparison(pages):
     html, _ = pages[1]["one"]
     text = Tags(html).text
@@ -173,6 +198,16 @@ def test_other_data_and_other_splits_are_called_so(tmp_path, rng, without_charts
     text = Tags(rendered(saved, probabilities, validation)[0]).text
     assert "digits validation: cnn" in text and "flatter" in text and "trained on other data: cifar10" in text
     assert "flatter" not in Tags(rendered(saved, probabilities, test)[0]).text
+
+
+def test_ones_own_pictures_are_told_from_others_by_their_fingerprint(tmp_path, rng, without_charts):
+    split = images(rng, 40)
+    split = dataclasses.replace(split, source=dataclasses.replace(split.source, fingerprint=lambda: "1" * 32))
+    probabilities = [answers(rng, split.labels, 10, 2)]
+    for name, fingerprint, other in (("old name", "1", False), ("digits", "2", True)):
+        saved = [trained(tmp_path, "cnn", data=name, data_fingerprint=32 * fingerprint)]
+        text = Tags(rendered(saved, probabilities, split)[0]).text
+        assert (f"trained on other data: {name}" in text) is other
 
 
 def test_models_without_mistakes_or_differences(tmp_path, rng):

@@ -95,14 +95,12 @@ def test_a_training_is_told_from_its_kept_epoch():
     assert "Halfway" not in plain(sentences.curves)(history[:1])
 
 
-@pytest.mark.parametrize(
-    ("split", "trained_on", "words"),
-    [("test", ["digits", None], None), ("validation", ["digits"], "flatter"), ("train", ["digits"], "remember")],
-)
-def test_what_could_be_mistaken_is_said(split, trained_on, words):
-    cautions = sentences.cautions(split, "digits", trained_on)
+@pytest.mark.parametrize(("split", "words"), [("test", None), ("validation", "flatter"), ("train", "remember")])
+def test_what_could_be_mistaken_is_said(split, words):
+    cautions = sentences.cautions(split, [])
     assert (len(cautions) == 1 and words in cautions[0]) if words else not cautions
-    assert sentences.cautions("test", "digits", ["cifar10"]) == ["The models were trained on other data: cifar10."]
+    others = "The models were trained on other data: a or b."
+    assert sentences.cautions(split, ["b", "a", "b"]) == [*cautions, others]
 
 
 def test_a_verdict_in_plain_words():
@@ -148,3 +146,11 @@ def test_no_line_can_break_before_a_per_cent_sign():
         sentences.mistakes(LABELS, answers(PREDICTED), shown=5),
     ):
         assert "\u00a0%" in text and " %" not in text and "\n" not in text
+
+
+def test_what_a_picture_looks_like_is_neither_of_two_classes_and_none_of_more():
+    doubt = {"file": None, "split": "test", "row": 0, "label": "ants", "looks_like": None, "label_quality": 0.104}
+    assert sentences.looks_like(doubt, 2) == "looks like neither (0.10)"
+    assert sentences.looks_like(doubt, 3) == "looks like none (0.10)"
+    assert sentences.looks_like(doubt | {"looks_like": "bees"}, 2) == "looks like bees (0.10)"
+    assert sentences.labels({"n": 5, "splits": ["test"], "doubtful": [doubt]}).startswith("1 of 5 labels looks wrong")

@@ -30,6 +30,23 @@ def test_headline_gives_accuracy_with_its_interval(metrics):
     assert f"F1 {metrics['macro']['f1']:.4f}" in second
 
 
+def test_macro_averages_come_first_where_classes_are_unequal(rng, capsys):
+    probabilities = rng.dirichlet(np.ones(3), 70)
+    for counts, first in (([20, 20, 30], "accuracy"), ([20, 19, 31], "precision"), ([35, 0, 35], "precision")):
+        metrics = measure(np.repeat([0, 1, 2], counts), probabilities, NAMES)
+        assert [line.split()[0] for line in terminal.headline(metrics).splitlines()][0] == first
+        table = shown(capsys, terminal.comparison([metrics | {"name": "cnn"}]))
+        assert (
+            table[0].split()
+            == {
+                "accuracy": ["accuracy", "precision", "recall", "F1"],
+                "precision": ["precision", "recall", "F1", "accuracy"],
+            }[first]
+        )
+        column = {"accuracy": 1, "precision": 4}[first]
+        assert table[2].split()[column] == f"{metrics['accuracy']:.3f}"
+
+
 def test_tables_of_three_models_fit_80_columns(metrics, capsys):
     rows = [
         {"name": name, "parameters": 22_330_000, "bytes": 88_100_000, "images_per_second": 1234.5, **metrics}
@@ -113,3 +130,24 @@ def test_sentences_are_as_wide_as_the_terminal_and_no_line_begins_with_a_per_cen
         assert columns - 15 < max(map(len, lines)) <= columns
         assert " ".join(lines).split() == ["word-by-word"] * 10 + ["95", "%"] * 20
         assert not any(line.startswith("%") for line in lines)
+
+
+def test_labels_in_doubt_are_lines_that_no_name_can_break(metrics, capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "DOUBTS", 2)
+    doubt = {"file": "ants/a\n.gif", "split": "train", "row": 3, "label": "an\x1bt", "looks_like": None}
+    doubtful = [
+        doubt | {"label_quality": 0.108},
+        {"file": None, "split": "test", "row": 12, "label": "bird", "looks_like": "bee", "label_quality": 0.2},
+        doubt | {"label_quality": 0.3},
+    ]
+    row = metrics | {"labels": {"n": 1398, "splits": ["train", "test"], "doubtful": doubtful}}
+    terminal.show_labels(row)
+    *heading, first, second, rest = capsys.readouterr().out.splitlines()
+    assert " ".join(heading).startswith("3 of 1,398 labels look wrong (train and test), the most suspicious first;")
+    assert first == "ants/a\\n.gif   labelled an\\x1bt, looks like none (0.11)"
+    assert second == "test 12        labelled bird, looks like bee (0.20)" and rest == "… and 1 more"
+
+
+def test_no_label_in_doubt_is_a_sentence(metrics, capsys):
+    terminal.show_labels(metrics | {"labels": {"n": 30, "splits": ["validation", "test"], "doubtful": []}})
+    assert capsys.readouterr().out == "None of the 30 labels looks wrong (validation and test).\n"

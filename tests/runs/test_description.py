@@ -9,8 +9,13 @@ from classify.runs.saved import SHIPPED
 WHOLE = {
     "status": "finished",
     "recipe": "standard",
-    "options": {"data": "cifar10", "data_dir": None, "label": None, "validation": 0.1, "limit": None, "epochs": 11},
+    "options": {
+        **{"data": "cifar10", "data_dir": None, "label": None, "csv_order": None},
+        **{"validation": 0.1, "test": 0.2, "limit": None, "epochs": 11},
+    },
     "data": "cifar10",
+    "data_fingerprint": None,
+    "reduction": "centre-lanczos",
     "mirror": True,
     "class_names": ["cat", "dog"],
     "unsure": {"score": "generalized entropy", "threshold": 7.5},

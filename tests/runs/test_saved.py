@@ -73,14 +73,34 @@ def test_a_damaged_description_and_a_wrong_number_of_names_are_problems(finished
 
 
 def test_newest_runs(finished_run):
-    assert saved.newest_of_each_recipe() == [saved.shipped()] == [saved.newest_cifar10()]
+    assert saved.newest_of_each_recipe() == [saved.shipped()] == [saved.newest_own()]
     finished_run("old", age=30)
     finished_run("new", age=10)
     finished_run("digits", data="digits")
     finished_run("tutorial", age=20, recipe="tutorial", status="interrupted")
     finished_run("unfinished", status="running")
     assert [model.name for model in saved.newest_of_each_recipe()] == ["digits", "new", "tutorial"]
-    assert saved.newest_cifar10().name == "new"
+    assert saved.newest_own().name == "new"
+
+
+def test_the_newest_run_on_ones_own_pictures_counts_and_one_on_other_named_data_does_not(finished_run):
+    finished_run("cifar10", age=30)
+    finished_run("photos", age=20, data="photos", data_fingerprint="1" * 32)
+    finished_run("digits", age=10, data="digits", data_fingerprint=None)
+    finished_run("flowers", data="tf_flowers")
+    assert saved.newest_own().name == "photos" and saved.newest_own().data_fingerprint == "1" * 32
+
+
+def test_two_folders_of_one_name_are_not_the_same_data(finished_run):
+    finished_run("first", age=20, data="photos", data_fingerprint="1" * 32)
+    finished_run("second", age=10, data="photos", data_fingerprint="2" * 32)
+    finished_run("third", data="photos", data_fingerprint="1" * 32)
+    assert [model.name for model in saved.newest_of_each_recipe()] == ["third", "second"]
+
+
+def test_the_way_of_reduction_is_recorded_and_known_of_older_runs(tmp_path):
+    assert saved.SavedModel("mine", tmp_path, {"reduction": "whole-area"}).reduction == "whole-area"
+    assert saved.SavedModel("mine", tmp_path, {}).reduction == "centre-lanczos"
 
 
 def test_a_corrupt_run_is_named_and_passed_over_where_none_is_asked_for(finished_run, capsys):
@@ -88,7 +108,7 @@ def test_a_corrupt_run_is_named_and_passed_over_where_none_is_asked_for(finished
     finished_run("torn")
     (ROOT / "torn" / "run.json").write_text("{")
     finished_run("odd", class_names=5)
-    assert saved.newest_cifar10().name == "good"
+    assert saved.newest_own().name == "good"
     assert [model.name for model in saved.newest_of_each_recipe()] == ["good"]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4 and any(line.startswith("runs/torn/run.json is not a run's description") for line in lines)

@@ -35,6 +35,17 @@ def test_label_smoothing_spreads_its_share_over_all_classes(split):
     np.testing.assert_allclose(np.sort(labels[0]), [0.05, 0.05, 0.05, 0.85], rtol=1e-6)
 
 
+def test_balanced_weights_make_up_for_rare_classes():
+    """6 images of one class and 2 of the other: 8 / (2 * 6) and 8 / (2 * 2)."""
+    split = Split(np.zeros((8, 8, 8, 3), "uint8"), np.array([0, 0, 1, 0, 0, 1, 0, 0]))
+    batches = Batches(split, classes=2, batch_size=4, class_weight="balanced")
+    drawn = [batches.batch(0, step)[1:] for step in range(2)]
+    labels, weights = (np.concatenate(part) for part in zip(*drawn, strict=True))
+    assert weights.dtype == np.float32 and weights.mean() == pytest.approx(1)
+    np.testing.assert_allclose(weights, np.where(labels[:, 1] == 1, 2, 2 / 3), rtol=1e-6)
+    assert len(Batches(split, classes=2, batch_size=4).batch(0, 0)) == 2
+
+
 def test_epochs_differ_and_a_batch_depends_on_seed_epoch_and_step_alone(split):
     batches, again = (Batches(split, classes=4, batch_size=25, seed=7) for _ in range(2))
     first, second = (batches.batch(epoch, 3)[0] for epoch in (0, 1))

@@ -152,6 +152,25 @@ def test_batches_come_in_their_own_order_and_the_state_follows(split, tmp_path):
     assert (state.epoch, state.step) == (2, 0)
 
 
+def test_class_weights_are_in_the_loss_of_training_and_not_in_the_validation(split, tmp_path):
+    """By hand: the mean of each image's weight times the negative logarithm of its class's probability."""
+    rows = np.flatnonzero((split.labels < 2) | (np.arange(96) < 24))  # classes of 24 and of 6 images
+    unequal = split.take(rows)
+    n, counts = len(rows), np.bincount(unequal.labels)
+    assert counts.tolist() == [24, 24, 6, 6]
+    inputs = keras.Input((16, 16, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(pooled))
+    model.compile(make_optimizer("sgd", 1e-12), loss="categorical_crossentropy", metrics=["accuracy"])
+    own = -np.log(model.predict(unequal.images, verbose=0)[np.arange(n), unequal.labels])
+    batches = Batches(unequal, classes=4, batch_size=n, augment=False, class_weight="balanced")
+    with Run(tmp_path) as run:
+        [epoch] = loop.fit(model, batches, unequal, 1, run).history
+    assert epoch["loss"] == pytest.approx(np.mean(own * (n / (4 * counts))[unequal.labels]), rel=1e-4)
+    assert epoch["val_loss"] == pytest.approx(own.mean(), rel=1e-4)
+    assert abs(epoch["loss"] - epoch["val_loss"]) > 1e-3
+
+
 def test_announcing_the_time_changes_nothing(split, capsys):
     state = TrainingState(compiled(), "network")
     before = [variable.numpy() for variable in state.variables]

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 
 from classify.data.dataset import Split
+from classify.data.store import Shards
 from classify.runs.folder import Run
 from classify.training import loop
 from classify.training.batches import Batches, one_hot
 from classify.training.optimizers import make_optimizer
 from classify.transfer import features
-from classify.transfer.features import Extractor, FeatureBatches, Features, Mirrored
+from classify.transfer.features import Extractor, FeatureBatches, Mirrored
 from models.inception import build_head, build_inception, set_head
 
 
@@ -146,22 +147,49 @@ def test_whatever_changes_the_features_changes_the_folder(model, tmp_path):
     assert Extractor(build(), "float32", tmp_path).folder == folders[0]
 
 
-def test_rows_across_shards(rng):
-    whole = rng.random((25, 6)).astype("float32")
-    features = Features([whole[:10], whole[10:20], whole[20:]], 6)
-    for rows in (rng.permutation(25)[:13], np.arange(5, 22)):
-        np.testing.assert_array_equal(features[rows], whole[rows])
-    assert len(features) == 25 and everything(Features([], 6)).shape == (0, 6)
+def test_images_of_a_store_are_read_by_rows_a_batch_at_a_time(model, images, tmp_path):
+    """An array of all images would not fit into memory; their features are those of the same images in an array."""
+
+    class Watched(Shards):
+        def __getitem__(self, rows):
+            most.append(len(rows))
+            return super().__getitem__(rows)
+
+    most, extractor = [], Extractor(model, "float32", tmp_path)
+    features = extractor.extract(Watched([images[:7], images[7:]]), "train")
+    assert max(most) == 4 and len(features) == 25
+    again = everything(extractor.extract(images, "train"))
+    np.testing.assert_array_equal(everything(features), again)
+    assert len(extractor.extract(images[:0], "validation")) == 0
+
+
+def test_photographs_are_seen_as_they_are(rng, tmp_path):
+    """With no upsampling there is no such layer, in the model nor in what computes the features."""
+    keras.utils.set_random_seed(3)
+    model = build_inception((80, 80, 3), 4, None, upsampling=1)
+    images = rng.integers(0, 256, (3, 80, 80, 3), dtype="uint8")
+    extractor = Extractor(model, "float32", tmp_path)
+    assert not any("upsampling" in layer.name for layer in (*model.layers, *extractor.network.layers))
+    head = build_head(4)
+    set_head(model, head)
+    features = everything(extractor.extract(images, "test"))
+    np.testing.assert_allclose(model.predict(images, verbose=0), head.predict(features, verbose=0), atol=1e-4)
 
 
 def test_half_of_a_batch_may_be_mirrored(rng):
-    plain, labels = Features([np.zeros((400, 2), "float32")], 2), np.arange(400) % 2
-    mirrored = Features([np.ones((400, 2), "float32")], 2)
+    plain, labels = Shards([np.zeros((400, 2), "float32")]), np.arange(400) % 2
+    mirrored = Shards([np.ones((400, 2), "float32")])
     batches = FeatureBatches(Split(plain, labels), 2, batch_size=400, mirrored=mirrored)
     features, answers = batches.batch(0, 0)
     assert 0.4 < features.mean() < 0.6 and (features[:, 0] == features[:, 1]).all()
     np.testing.assert_array_equal(answers, one_hot(labels[batches.rows(0, 0)], 2))
     assert FeatureBatches(Split(plain, labels), 2, batch_size=400).batch(0, 0)[0].max() == 0
+
+
+def test_features_of_rare_classes_weigh_more():
+    split = Split(Shards([np.zeros((4, 2), "float32")]), np.array([0, 0, 0, 1]))
+    _, answers, weights = FeatureBatches(split, 2, batch_size=4, class_weight="balanced").batch(0, 0)
+    np.testing.assert_allclose(weights, np.where(answers[:, 1] == 1, 2, 2 / 3), rtol=1e-6)
 
 
 def test_mirrored_images(images):

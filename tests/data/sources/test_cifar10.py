@@ -10,7 +10,7 @@ import pytest
 
 from classify.command import Problem
 from classify.data import download, sources, splits
-from classify.data.sources import cifar10
+from classify.data.sources import batches, cifar10
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def write_archive(path, rng):
 def archive(tmp_path, rng, monkeypatch):
     path = tmp_path / "cifar-10-binary.tar.gz"
     records = write_archive(path, rng)
-    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(batches, "ARCHIVE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path, records
 
 
@@ -73,8 +73,8 @@ def prepare_shuffled(folder, records, rng):
         }
     )
     examples = {}
-    for split, files in cifar10.ARCHIVE_FILES.items():
-        rows = np.concatenate([records[file] for file in files])
+    for split, names in batches.BATCHES.items():
+        rows = np.concatenate([records[f"{name}.bin"] for name in names])
         ids = [f"{split}_{i:05d}" for i in range(len(rows))]
         images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         shuffled = enumerate(rng.permutation(len(rows)))

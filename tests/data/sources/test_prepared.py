@@ -77,11 +77,10 @@ def test_a_damaged_record_is_a_problem_that_names_the_folder(prepared_cifar10, t
         sources.find(str(folder)).read("test")
 
 
-@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
 def test_a_folder_that_tfds_did_not_prepare_is_a_problem(content, tmp_path):
-    if content is not None:
-        (tmp_path / "dataset_info.json").write_text(content)
-    with pytest.raises(Problem, match="TFDS prepared|holds no folders"):
+    (tmp_path / "dataset_info.json").write_text(content)
+    with pytest.raises(Problem, match="TFDS prepared"):
         sources.find(str(tmp_path))
 
 

@@ -13,7 +13,15 @@ def test_what_is_no_data_set_is_named(name, tmp_path, monkeypatch):
     assert str(problem.value).isprintable()
 
 
-@pytest.mark.parametrize("data", [None, "cifar10", "digits", "nowhere"])
-def test_a_label_is_chosen_in_a_folder_of_tfds_only(data, tmp_path):
-    with pytest.raises(Problem, match="--label"):
+@pytest.mark.parametrize("data", [None, "cifar10", "digits", "."])
+def test_a_label_is_chosen_in_a_data_set_of_tfds_only(data, tmp_path):
+    with pytest.raises(Problem, match="--label") as problem:
         sources.find(data, tmp_path, label="coarse")
+    assert problem.value.status == 2
+
+
+@pytest.mark.parametrize("data", [None, "digits", "cifar100", "."])
+def test_an_order_of_values_is_chosen_in_a_csv_file_only(data, tmp_path):
+    with pytest.raises(Problem, match="--csv-order") as problem:
+        sources.find(data, tmp_path, csv_order="rgb")
+    assert problem.value.status == 2
