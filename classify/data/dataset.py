@@ -1,6 +1,8 @@
 """A labelled data set: where it comes from, its images and labels, its three splits."""
 
 import dataclasses
+import functools
+import textwrap
 from collections.abc import Callable
 from typing import Protocol
 
@@ -135,4 +137,6 @@ class Data:
         found = self.source.findings() if self.source.findings else []
         indent = " " * len(self.source.title)
         lines = [f"{self.source.title}   {counts}", f"{'from':{len(indent)}}   {self.source.where}"]
-        return "\n".join(lines + [f"{indent}   {line}" for line in found])
+        fill = functools.partial(textwrap.fill, width=80, break_long_words=False, break_on_hyphens=False)
+        margin = indent + "   "
+        return "\n".join(lines + [fill(line, initial_indent=margin, subsequent_indent=margin) for line in found])

@@ -47,7 +47,10 @@ def findings(split, facts, class_names, parts):
         lines = [f"{len(class_names):,} classes of {counts.min():,} to {counts.max():,} pictures"]
     sizes = np.array([fact["size"] for fact in facts])
     smallest, middle, largest = (sizes[np.argsort(sizes.prod(axis=1))[i]] for i in (0, len(sizes) // 2, -1))
-    lines.append(f"sizes {_size(smallest)} to {_size(largest)}, half of them up to {_size(middle)}")
+    if (sizes == smallest).all():
+        lines.append(f"all of {_size(smallest)} pixels")
+    else:
+        lines.append(f"sizes {_size(smallest)} to {_size(largest)}, half of them up to {_size(middle)}")
     if counts.max() > UNEQUAL * counts.min():
         most, fewest = (printable(class_names[i]) for i in (counts.argmax(), counts.argmin()))
         times = counts.max() / max(1, counts.min())

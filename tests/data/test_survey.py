@@ -29,7 +29,7 @@ def test_many_classes_are_summed_up():
     labels = [*range(n), 0]
     facts, parts = [{"size": [5, 5]}] * (n + 1), np.array(["train"] * (n + 1))
     lines = survey.findings(split_of(labels, range(n + 1)), facts, names, parts)
-    assert lines[0] == "12 classes of 1 to 2 pictures" and len(lines) == 2
+    assert lines == ["12 classes of 1 to 2 pictures", "all of 5 x 5 pixels"]
 
 
 def test_ten_files_that_cannot_be_read_are_shown_and_all_are_listed(tmp_path):
