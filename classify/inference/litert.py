@@ -1,30 +1,41 @@
 """The LiteRT copy of a saved model: LiteRT runs it at once, where TensorFlow needs seconds to start.
 
 ``model.tflite`` lies beside ``model.keras``. Behind the network it holds a zip archive with the SHA-256 of the
-``.keras`` file it was made from, so that it is never taken for the copy of another model.
+``.keras`` file it was made from, so that it is never taken for the copy of another model, and its own CRC-32, so that
+a damaged one is noticed. Both can be forged; ``classify.safety.light_copy`` says what is checked besides.
 """
 
+import functools
 import hashlib
+import mmap
 import zipfile
+import zlib
 
 import numpy as np
 
 from classify.command import standard_error_kept
 from classify.environment import cores
+from classify.safety import light_copy, members
+from classify.safety.refusal import Refused
 
 SUFFIX = ".tflite"
-MADE_FROM = "keras.sha256"
+MADE_FROM, WHOLE = "keras.sha256", "copy.crc32"
+LIMITS = {MADE_FROM: (64, 1), WHOLE: (8, 1)}  # the most bytes of each, and how often they may be packed
 BATCH_SIZE = 10  # a larger batch takes more memory and was not faster
 
 
 class LiteRTModel:
-    """A LiteRT file with what prediction needs of a Keras model: its shapes and ``predict_on_batch``."""
+    """A LiteRT file with what prediction needs of a Keras model: its shapes and ``predict_on_batch``.
 
-    def __init__(self, path):
+    ``check`` gets the interpreter before it runs or allocates anything, and refuses a file by an exception.
+    """
+
+    def __init__(self, path, check=lambda interpreter: None):
         from ai_edge_litert.interpreter import Interpreter
 
         with standard_error_kept():  # LiteRT says which fast library it found
             self.interpreter = Interpreter(model_path=str(path), num_threads=cores())
+            check(self.interpreter)
             self.interpreter.allocate_tensors()
         [source], [target] = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         self.source, self.target = source["index"], target["index"]
@@ -47,21 +58,45 @@ class LiteRTModel:
         return self.interpreter.get_tensor(self.target)
 
 
-def find(path):
-    """Return the ``LiteRTModel`` of a ``.keras`` file, or None where it has no current copy or LiteRT is missing."""
+def find(path, network):
+    """Return the ``LiteRTModel`` of a ``.keras`` file, or None where it has no current copy or LiteRT is missing.
+
+    Args:
+        path: the ``.keras`` file.
+        network: the ``classify.safety.network.Network`` that its config implies. A copy of another one is not used.
+    """
     copy = path.with_suffix(SUFFIX)
     try:
-        with zipfile.ZipFile(copy) as archive:
-            current = archive.read(MADE_FROM).decode() == fingerprint(path)
-        return LiteRTModel(copy) if current else None
-    except (OSError, ImportError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile):
+        if not _is_current(copy, path):
+            return None
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            model = LiteRTModel(copy, functools.partial(light_copy.check, network=network, keras_file=content))
+        light_copy.check_sizes(model.interpreter)
+        return model
+    except (OSError, ImportError, LookupError, TypeError, ValueError, RuntimeError, Refused):
         return None
 
 
+def _is_current(copy, path):
+    """Return whether a copy is whole, and says that it was made from the ``.keras`` file as it is."""
+    with members.opened(copy, LIMITS) as archive, open(copy, "rb") as file:
+        made_from, whole = archive.read(MADE_FROM), archive.read(WHOLE)
+        with mmap.mmap(
+            file.fileno(), min(member.header_offset for member in archive.infolist()), access=mmap.ACCESS_READ
+        ) as network:
+            return whole == _checksum(network) and made_from == fingerprint(path).encode()
+
+
 def mark(copy, made_from):
-    """Write into a LiteRT copy the ``fingerprint`` of the ``.keras`` file that it was made from."""
+    """Write into a LiteRT copy its CRC-32 and the ``fingerprint`` of the ``.keras`` file that it was made from."""
+    whole = _checksum(copy.read_bytes())
     with zipfile.ZipFile(copy, "a") as archive:
         archive.writestr(MADE_FROM, made_from)
+        archive.writestr(WHOLE, whole)
+
+
+def _checksum(content):
+    return f"{zlib.crc32(content):08x}".encode()
 
 
 def fingerprint(path):

@@ -1,37 +1,48 @@
 """Opening a saved model."""
 
-import zipfile
-
 from classify import command
 from classify.command import Problem, printable
 from classify.inference import litert
+from classify.safety import keras_file
 
 
-def load(path):
+def load(path, trust=False):
     """Open a ``.keras`` file for predicting: its LiteRT copy, which starts at once, or else the Keras model.
 
     Returns a model with ``input_shape``, ``output_shape`` and ``predict_on_batch``.
 
+    Args:
+        path: the file. It may come from anywhere.
+        trust: whether built-in layers may be in it that this project's models do not have.
+
     Raises:
-        Problem: there is no current LiteRT copy, and the file cannot be used either, as ``load_keras`` says.
+        Problem: the file cannot be used or may not be opened, as ``load_keras`` says.
     """
-    return litert.find(path) or load_keras(path)
+    network = keras_file.check(path, trust)
+    return (network and litert.find(path, network)) or load_keras(path, trust)
 
 
-def load_keras(path):
+def load_keras(path, trust=False):
     """Open a ``.keras`` file as a Keras model.
 
+    Args:
+        path, trust: as for ``load``.
+
     Raises:
-        Problem: the file is no Keras model, does not take RGB images of one size, or does not return one row an image.
+        Problem: the file is no Keras model, may not be opened, does not take RGB images of one size, or does not
+            return one row an image.
     """
     name = printable(path)
-    if not zipfile.is_zipfile(path):
-        raise Problem(f"{name} is not a Keras model (a .keras file)")
+    network = keras_file.check_weights(path, trust)
     command.start_keras()
     import keras
 
     try:
-        model = keras.saving.load_model(path, compile=False)
+        if network is None:
+            keras_file.check_built(path)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Problem:
+        raise
     except Exception as error:  # a damaged or unusual file makes Keras raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise Problem(f"{name} cannot be opened as a Keras model: {printable(reason)}") from error

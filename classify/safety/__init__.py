@@ -1,0 +1,1 @@
+"""Files from anywhere: what a model's file holds is known, and bounded, before anything opens it."""
