@@ -148,6 +148,7 @@ def _layer(entry, sources, path, names, network):
     """
     name, config = entry["class_name"], entry["config"]
     _check_build(entry, sources)
+    unless("shared_object_id" not in entry, "it shares a layer", by_name=True)
     number = names[name] = names.get(name, -1) + 1
     here = f"{path}layers/{PATHS.get(name, name)}" + (f"_{number}" if number else "")
     if name in MODELS:
