@@ -46,6 +46,7 @@ class Settings:
     models: list
     host: str
     port: int | None
+    trust: bool
 
 
 def parse(argv=None):
@@ -55,12 +56,13 @@ def parse(argv=None):
     add("models", nargs="*", metavar="RUN or MODEL", help="default: as predict.py's --model")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets others open the page. Default: 127.0.0.1")
     add("--port", type=options.whole_number(1, 65535), metavar="N", help="default: the first free one from 7860 on")
+    options.add_trust(parser)
     return Settings(**vars(parser.parse_args(argv)))
 
 
 def main(argv=None):
     settings = parse(argv)
-    models, _ = find_models(settings.models)
+    models, _ = find_models(settings.models, settings.trust)
     predictors, _ = command.each(models, Predictor)
     if not predictors:
         return 1

@@ -40,6 +40,7 @@ class Settings:
         robust_images: how many images to corrupt and measure on too; 0 for none.
         json: whether to print JSON instead of tables.
         check_labels: whether to list the labels that are probably wrong too.
+        trust: whether built-in layers may be in the models that this project's models do not have.
     """
 
     models: tuple[str, ...]
@@ -53,6 +54,7 @@ class Settings:
     json: bool
     csv_order: str | None = None
     check_labels: bool = False
+    trust: bool = False
 
 
 def parse(argv=None):
@@ -68,6 +70,7 @@ def parse(argv=None):
     add("--robust-images", type=options.whole_number(1), metavar="N", help=f"on so many. Default: {ROBUST_IMAGES}")
     add("--check-labels", action="store_true", help="list the pictures whose label is probably wrong too")
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
+    options.add_trust(parser)
     args = parser.parse_args(argv)
     if (args.calibrate or args.check_labels) and (args.data or args.label or args.split != "test"):
         name = "--calibrate" if args.calibrate else "--check-labels"
@@ -82,7 +85,7 @@ def main(argv=None):
     settings = parse(argv)
     if settings.check_labels:
         labels.check_installed()
-    models, any_missing = find_models(settings.models)
+    models, any_missing = find_models(settings.models, settings.trust)
     groups = subject.by_data(models, settings.data, named=bool(settings.models))
     command.start_keras()
     results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings, reports=set()))
@@ -93,10 +96,9 @@ def main(argv=None):
     return 1 if any_missing or any_unread or any_failed else 0
 
 
-def find_models(names):
+def find_models(names, trust):
     """Return the ``SavedModel``s of these names, or of the newest runs, and whether any name stands for none."""
-    models, any_missing = command.each(names, saved.find) if names else (saved.newest_of_each_recipe(), False)
-    return saved.told_apart(models), any_missing
+    return saved.named(names, saved.newest_of_each_recipe, trust)
 
 
 def evaluate(models, settings, reports):

@@ -24,6 +24,7 @@ class Settings:
 
     model: str
     format: str
+    trust: bool
 
 
 def parse(argv=None):
@@ -31,6 +32,7 @@ def parse(argv=None):
     parser = options.Parser(__doc__)
     parser.add_argument("model", metavar="RUN or MODEL", help="a run's folder, its name, or a .keras file")
     parser.add_argument("--format", choices=("onnx", "litert", "saved_model"), required=True, help="what to write")
+    options.add_trust(parser)
     return Settings(**vars(parser.parse_args(argv)))
 
 
@@ -43,7 +45,7 @@ def main(argv=None):
     from classify.inference.loading import load_keras
 
     made_from = litert.fingerprint(path)  # before the file is loaded, since it may be replaced meanwhile
-    target, difference = export(load_keras(path), path, made_from, settings.format)
+    target, difference = export(load_keras(path, settings.trust), path, made_from, settings.format)
     print(f"{printable(target)}   probabilities differ from Keras's by at most {difference:.1g}")
 
 

@@ -46,6 +46,7 @@ class Settings:
     json: bool
     csv: bool
     sort_into: str | None
+    trust: bool
 
 
 def parse(argv=None):
@@ -70,6 +71,7 @@ def parse(argv=None):
     as_data.add_argument("--json", action="store_true", help="print one JSON object a line, with all classes")
     as_data.add_argument("--csv", action="store_true", help="print a table as CSV: file,class,probability,unsure")
     add("--sort-into", type=options.path, metavar="FOLDER", help="copy images into FOLDER/CLASS or FOLDER/not sure")
+    options.add_trust(parser)
     args = parser.parse_args(argv)
     args.explain |= args.explain_to is not None or args.explain_class is not None
     for option in ("explain", "csv", "sort_into"):
@@ -82,7 +84,7 @@ def parse(argv=None):
 
 def main(argv=None):
     settings = parse(argv)
-    models, any_missing = find_models(settings.models)
+    models, any_missing = find_models(settings.models, settings.trust)
     paths, any_unreadable = command.each(pictures.find(settings.images), readable)
     predictors, any_unopened = command.each(models if paths else [], Predictor)
     if not predictors:
@@ -103,10 +105,9 @@ def main(argv=None):
     return 1 if failed else 0
 
 
-def find_models(names):
+def find_models(names, trust):
     """Return the ``SavedModel``s of these names, else the newest one, and whether any name stands for none."""
-    models, any_missing = command.each(names, saved.find) if names else ([saved.newest_own()], False)
-    return saved.told_apart(models), any_missing
+    return saved.named(names, lambda: [saved.newest_own()], trust)
 
 
 def readable(path):
@@ -120,7 +121,7 @@ def open_writers(settings, predictor):
     """Return what writes files about the pictures: objects with a ``write(path, prediction)``."""
     writers = []
     if settings.explain:
-        model = load_keras(predictor.saved.path)  # a LiteRT copy has no gradients
+        model = load_keras(predictor.saved.path, predictor.saved.trust)  # a LiteRT copy has no gradients
         from classify.reporting.explanations import Explanations
 
         writers.append(Explanations(model, predictor.class_names, settings.explain_class, settings.explain_to))

@@ -99,6 +99,12 @@ def add_data(parser, help="{}. Default: cifar10, and digits where CIFAR-10 canno
     )
 
 
+def add_trust(parser):
+    """Add the option to open models from elsewhere."""
+    help = "open a model with built-in layers that none of this project has, if you trust where it comes from"
+    parser.add_argument("--trust", action="store_true", help=help)
+
+
 def add_training(parser, recipes, augment, optimizers, image_size, more_epochs=""):
     """Add the options of a training run; those left out get the recipe's own value.
 

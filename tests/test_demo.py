@@ -85,8 +85,8 @@ def test_a_command_line_that_cannot_be_used(in_process, tmp_path):
 
 
 def test_only_this_computer_may_open_the_page_unless_asked():
-    assert demo.parse([]) == demo.Settings(models=[], host="127.0.0.1", port=None)
-    assert demo.parse(["cnn", "--host", "0.0.0.0", "--port", "80"]) == demo.Settings(["cnn"], "0.0.0.0", 80)
+    assert demo.parse([]) == demo.Settings(models=[], host="127.0.0.1", port=None, trust=False)
+    assert demo.parse(["cnn", "--host", "0.0.0.0", "--port", "80"]) == demo.Settings(["cnn"], "0.0.0.0", 80, False)
 
 
 THOUSAND = """

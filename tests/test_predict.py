@@ -20,6 +20,7 @@ from classify.inference import litert, ood, predictor
 from classify.inference.loading import load_keras
 from classify.inference.tta import average
 from classify.runs.saved import SHIPPED
+from classify.safety import keras_file
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_with_a_litert_copy_neither_tensorflow_nor_keras_is_imported(digits_run,
 
 
 def test_the_shipped_model_has_a_current_litert_copy():
-    assert litert.find(SHIPPED) is not None
+    assert litert.find(SHIPPED, keras_file.check(SHIPPED)) is not None
 
 
 def test_standard_input_and_odd_names(digits_run, pictures, tmp_path):

@@ -59,7 +59,7 @@ def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
     Raises:
         Problem: the model cannot be opened, does not fit the data, or cannot be calibrated, or these cannot be read.
     """
-    model = load_keras(saved.path)
+    model = load_keras(saved.path, saved.trust)
     order = _order(saved, model, subject.source)
     split, calibrated = _read(saved, model, subject), None
     if calibrate:

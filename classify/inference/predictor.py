@@ -111,7 +111,7 @@ class Predictor:
         if self.reduction not in REDUCTIONS:
             way = f"reduced pictures in a way that is unknown here, {printable(self.reduction)}"
             raise Problem(f"{printable(saved.path)} {way}; use the version of this project that trained it")
-        self.model = load(saved.path)
+        self.model = load(saved.path, saved.trust)
         self.name = saved.name
         self.class_names = saved.class_names(self.model.output_shape[-1])
         self.rule = saved.info.get("unsure")

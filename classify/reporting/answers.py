@@ -124,7 +124,7 @@ def _larger(size):
 
 
 def _explanations(predictor):
-    model = load_keras(predictor.saved.path)  # a LiteRT copy has no gradients
+    model = load_keras(predictor.saved.path, predictor.saved.trust)  # a LiteRT copy has no gradients
     from classify.reporting.explanations import Explanations
 
     return Explanations(model, predictor.class_names)

@@ -31,6 +31,7 @@ def _is_rule(value):
     return isinstance(value, dict) and _is_text(value.get("score")) and _is_number(value.get("threshold"))
 
 
+LARGEST = 2**22  # bytes; 20,000 class names take a tenth of it
 TEXT = "a text", _is_text
 TEXT_OR_NULL = "a text or null", lambda value: value is None or _is_text(value)
 COUNT = "a whole number, 0 or larger", _is_count
@@ -77,6 +78,8 @@ def read(file):
         Problem: the file cannot be read, is no JSON object, or an entry has another type; it names file and entry.
     """
     try:
+        if file.stat().st_size > LARGEST:
+            raise _problem(file, f"it is larger than {LARGEST:,} bytes")
         info = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Problem(describe(error)) from error

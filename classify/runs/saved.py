@@ -17,12 +17,14 @@ SHIPPED = PROJECT / "models" / "pretrained" / "cnn.keras"
 class SavedModel:
     """A saved model: what to call it, its file, and what run.json says of it ({} if there is none).
 
-    ``info`` is as ``description.read`` returns it: any entry may be missing, but none is of another type.
+    ``info`` is as ``description.read`` returns it: any entry may be missing, but none is of another type. ``trust``
+    is what the user said of it: as for ``find``.
     """
 
     name: str
     path: Path
     info: dict
+    trust: bool = False
 
     @property
     def data(self):
@@ -72,8 +74,15 @@ class SavedModel:
         return tuple(names)
 
 
-def find(model):
-    """Return the ``SavedModel`` that a run's folder, its name under runs/ or a ``.keras`` file stands for."""
+def find(model, trust=False):
+    """Return the ``SavedModel`` that a run's folder, its name under runs/ or a ``.keras`` file stands for.
+
+    ``trust`` says whether it may hold built-in layers that this project's models do not have.
+    """
+    return dataclasses.replace(_found(model), trust=trust)
+
+
+def _found(model):
     path = Path(os.path.expanduser(model))
     if path.is_file():
         return _described(path.stem, path, path.with_suffix(".json"), path.with_name("run.json"))
@@ -109,6 +118,15 @@ def newest_of_each_recipe():
 def newest_own():
     """Return the newest finished run on CIFAR-10 or on one's own pictures, else the shipped model."""
     return next((model for model in finished() if model.data == "cifar10" or model.data_fingerprint), None) or shipped()
+
+
+def named(names, otherwise, trust):
+    """Return the ``SavedModel``s of these names, told apart, and whether any name stands for none.
+
+    Without a name they are those that ``otherwise()`` returns. ``trust`` is as for ``find``.
+    """
+    models, any_missing = each(names, lambda name: find(name, trust)) if names else (otherwise(), False)
+    return told_apart(models), any_missing
 
 
 def told_apart(models):

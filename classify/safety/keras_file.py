@@ -11,6 +11,7 @@ from classify.safety.refusal import Refused, refuse, unless
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # Keras compresses nothing. What a person has compressed again is opened too, within reason.
 LIMITS = {"metadata.json": (2**16, 100), CONFIG: (2**22, 100), WEIGHTS: (2**31, 4)}
+HDF5 = b"\x89HDF\r\n\x1a\n"
 NUMBER = 2  # bytes of the smallest number that weights are stored as: bfloat16
 
 
@@ -69,7 +70,9 @@ def _problems(path, trust):
 
 @contextlib.contextmanager
 def _opened(path):
-    if path.suffix != ".keras":  # Keras opens another one as another format, with fewer safeguards
+    with open(path, "rb") as file:
+        unless(file.read(8) != HDF5, "it is an HDF5 model, which can hold code; save it again as .keras")
+    if path.suffix != ".keras":  # Keras would open it as another format, with fewer safeguards
         raise Refused(members.NO_MODEL)
     with members.opened(path, LIMITS) as archive:
         for name in (CONFIG, WEIGHTS):

@@ -13,6 +13,7 @@ from classify.safety.refusal import Refused, unless
 END = struct.Struct("<4s4H2LH")  # the record at the end of an archive: APPNOTE.TXT of PKWARE, section 4.3.16
 LOCATOR = 20  # bytes before it in an archive of the form Zip64, which only files above 4 GB need
 NO_MODEL = "is not a Keras model (a .keras file)"
+SMALL = 2**20  # bytes; so many do no harm, however well they are packed
 DIRECTORY = 4096  # bytes of the list of members: the library reads it whole
 
 
@@ -65,5 +66,5 @@ def _check(members, limits, size):
         unless(member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), f"its {shown} is packed strangely")
         most, ratio = limits[name]
         unless(member.file_size <= most, f"its {shown} has {member.file_size:,} bytes, more than {most:,}")
-        unless(member.file_size <= ratio * member.compress_size, f"its {shown} is far larger than what is stored of it")
+        unless(member.file_size <= max(SMALL, ratio * member.compress_size), f"its {shown} is far larger than what is stored of it")
     unless(sum(member.compress_size for member in members) <= size, "its files lie upon each other")
