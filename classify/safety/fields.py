@@ -1,7 +1,5 @@
 """What each layer of this project's models may be set to. All of it decides shapes, or is harmless."""
 
-import math
-
 from classify.command import printable
 from classify.safety.config import ACTIVATIONS, INITIALIZERS, POLICIES
 from classify.safety.refusal import refuse
@@ -15,7 +13,7 @@ def is_whole(value, smallest=1, largest=2**20):
 
 
 def _is_number(value):
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= 2**63
 
 
 def _one_of(*values):

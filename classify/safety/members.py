@@ -66,5 +66,8 @@ def _check(members, limits, size):
         unless(member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), f"its {shown} is packed strangely")
         most, ratio = limits[name]
         unless(member.file_size <= most, f"its {shown} has {member.file_size:,} bytes, more than {most:,}")
-        unless(member.file_size <= max(SMALL, ratio * member.compress_size), f"its {shown} is far larger than what is stored of it")
+        unless(
+            member.file_size <= max(SMALL, ratio * member.compress_size),
+            f"its {shown} is far larger than what is stored of it",
+        )
     unless(sum(member.compress_size for member in members) <= size, "its files lie upon each other")

@@ -81,18 +81,15 @@ def _model(entry, source, path, network):
 
 
 def _sequential(config, source, path, network):
-    shape, names = source, {}
-    for position, entry in enumerate(config["layers"]):
-        if entry["class_name"] == "InputLayer":
-            unless(position == 0, "an InputLayer stands within its layers")
-            shape = _input(entry, source)
-            first = shape
-        else:
-            unless(position or source is not None, "it does not say how large its images are", by_name=True)
-            first = shape if position == 0 else first
-            shape = _layer(entry, [shape], path, names, network)
-    _check_build({"build_config": {"input_shape": config.get("build_input_shape")}}, [first])
-    return first, shape
+    entries, names = config["layers"], {}
+    if entries[0]["class_name"] == "InputLayer":
+        source, entries = _input(entries[0], source), entries[1:]
+    unless(source is not None, "it does not say how large its images are", by_name=True)
+    _check_build({"build_config": {"input_shape": config.get("build_input_shape")}}, [source])
+    shape = source
+    for entry in entries:
+        shape = _layer(entry, [shape], path, names, network)
+    return source, shape
 
 
 def _functional(config, source, path, network):
