@@ -163,19 +163,19 @@ def _config_cases():
         "get_file": ({"activation": called("get_file", "keras.utils")}, "the function get_file"),
         "eval": ({"activation": called("eval", "builtins")}, "the function eval"),
         "get_file by its home": ({"activation": called("get_file", "keras.src.utils.file_utils")}, "function get_file"),
-        "an activation that halves": ({"activation": "glu"}, "Dense layer's activation is none"),
+        "an activation that halves": ({"activation": "glu"}, "Dense layer's activation is one that no model"),
         "400 million units": ({"units": 400_000_000}, "the number 400000000"),
         "a million units": ({"units": 1_000_000}, "implies [0-9,]+ parameters, which are not there"),
-        "units below none": ({"units": -5}, "Dense layer's units is none"),
-        "units in a list": ({"units": [5]}, "Dense layer's units is none"),
-        "adapters of high rank": ({"lora_rank": 1_000_000}, "Dense layer's lora_rank is none"),
+        "units below none": ({"units": -5}, "Dense layer's units is one that no model"),
+        "units in a list": ({"units": [5]}, "Dense layer's units is one that no model"),
+        "adapters of high rank": ({"lora_rank": 1_000_000}, "Dense layer's lora_rank is one that no model"),
         "an initializer of another kind": (
             {"kernel_initializer": layer("Dense", units=4)},
-            "Dense layer's kernel_initializer is none",
+            "Dense layer's kernel_initializer is one that no model",
         ),
         "a name that is a path": ({"name": "../../evil"}, "a name in its config.json is '../../evil'"),
         "a name that is long": ({"name": "a" * 100_000}, "a name in its config.json is 'aaa"),
-        "a number that is none": ({"units": float("nan")}, "holds the number nan"),
+        "a number that is one that no model": ({"units": float("nan")}, "holds the number nan"),
         "a number above all": ({"units": float("inf")}, "holds the number inf"),
     }
     for name, (entries, says) in last.items():
@@ -183,7 +183,11 @@ def _config_cases():
     yield from (
         ("pixels without end", set_layer("UpSampling2D", size=[1024, 1024]), "more than 67,108,864 values"),
         ("an image of a million pixels a side", set_layer("InputLayer", batch_shape=[None, 10**6, 10**6, 3]), "values"),
-        ("a stride of zero", set_layer("MaxPooling2D", strides=[0, 1]), "MaxPooling2D layer's strides is none"),
+        (
+            "a stride of zero",
+            set_layer("MaxPooling2D", strides=[0, 1]),
+            "MaxPooling2D layer's strides is one that no model",
+        ),
         ("built for others", lambda config: config["config"]["layers"][-1].update(BUILT), "built for other inputs"),
         ("a shared layer", shared, "it shares a layer"),
         ("an object that becomes another", aliased, "it shares a layer"),

@@ -123,7 +123,7 @@ def _check_object(entry, trust, shared):
     if name == "function":
         own = module in ("builtins", "keras.activations") and entry.get("registered_name") in (None, inner)
         if not (own and isinstance(inner, str) and inner in ACTIVATIONS):
-            refuse(f"it names the function {printable(str(inner)[:60])}", by_name=True)
+            refuse(f"it names the function {printable(str(inner)[:60])}, which no layer needs")
         return
     known = isinstance(module, str) and (name in OWN.get(module, ()) or trust and name in TRUSTED.get(module, ()))
     if not known:

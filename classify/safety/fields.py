@@ -125,4 +125,4 @@ def check(name, config):
     for key, value in config.items():
         fits = known.get(key) or COMMON.get(key)
         if not (value is None or (fits and fits(value))):
-            refuse(f"its {name} layer's {printable(key[:40])} is none of a model of this project", by_name=True)
+            refuse(f"its {name} layer's {printable(key[:40])} is one that no model of this project has", by_name=True)

@@ -113,7 +113,9 @@ def squeezed_and_pooled(features, inputs):
 @pytest.mark.parametrize("end", [pooled, squeezed_and_pooled])
 def test_a_functional_model_with_branches_and_a_dense_layer_without_bias(end, tmp_path):
     functional(end).save(tmp_path / "model.keras")
-    red, green = Explainer(load_keras(tmp_path / "model.keras")).maps(np.concatenate([IMAGE, IMAGE]), [0, 1])
+    red, green = Explainer(load_keras(tmp_path / "model.keras", trust=True)).maps(
+        np.concatenate([IMAGE, IMAGE]), [0, 1]
+    )
     assert red[0, 0] == pytest.approx(200 * 2 / 16) and red.sum() == red[0, 0]
     assert green[3, 2] == pytest.approx(100 * 3 / 16) and green.sum() == green[3, 2]
 

@@ -25,7 +25,8 @@ def test_a_file_that_is_no_model_is_named(small_model_file, tmp_path):
     shutil.make_archive(tmp_path / "archive", "zip", small_model_file.parent)
     shutil.move(tmp_path / "archive.zip", path)
     with pytest.raises(
-        Problem, match="model.keras is refused: it holds a file model.keras, which no model of this project has$"
+        Problem,
+        match="model.keras is refused: it holds a file model.(keras|tflite), which no model of this project has$",
     ):
         loading.load_keras(path)
 

@@ -112,3 +112,9 @@ def test_an_option_of_a_wrong_type_is_named_too(name, value, written):
 def test_a_file_that_is_no_json_object_is_named(content, written):
     with pytest.raises(Problem, match="run.json is not a run's description: it is no JSON"):
         description.read(written(content))
+
+
+def test_a_huge_description_is_not_read(written, monkeypatch):
+    monkeypatch.setattr(description, "LARGEST", 100)
+    with pytest.raises(Problem, match="run.json is not a run's description: it is larger than 100 bytes"):
+        description.read(written(WHOLE))
