@@ -5,7 +5,6 @@
 a damaged one is noticed. Both can be forged; ``classify.safety.light_copy`` says what is checked besides.
 """
 
-import functools
 import hashlib
 import mmap
 import zipfile
@@ -25,17 +24,13 @@ BATCH_SIZE = 10  # a larger batch takes more memory and was not faster
 
 
 class LiteRTModel:
-    """A LiteRT file with what prediction needs of a Keras model: its shapes and ``predict_on_batch``.
+    """A LiteRT file with what prediction needs of a Keras model: its shapes and ``predict_on_batch``."""
 
-    ``check`` gets the interpreter before it runs or allocates anything, and refuses a file by an exception.
-    """
-
-    def __init__(self, path, check=lambda interpreter: None):
+    def __init__(self, path):
         from ai_edge_litert.interpreter import Interpreter
 
         with standard_error_kept():  # LiteRT says which fast library it found
             self.interpreter = Interpreter(model_path=str(path), num_threads=cores())
-            check(self.interpreter)
             self.interpreter.allocate_tensors()
         [source], [target] = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         self.source, self.target = source["index"], target["index"]
@@ -67,24 +62,21 @@ def find(path, network):
     """
     copy = path.with_suffix(SUFFIX)
     try:
-        if not _is_current(copy, path):
-            return None
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            model = LiteRTModel(copy, functools.partial(light_copy.check, network=network, keras_file=content))
+        with members.opened(copy, LIMITS) as archive:
+            content = memoryview(_mapped(copy))[: min(member.header_offset for member in archive.infolist())]
+            if archive.read(WHOLE) != _checksum(content) or archive.read(MADE_FROM) != fingerprint(path).encode():
+                return None
+        light_copy.check(content, network, _mapped(path))
+        model = LiteRTModel(copy)
         light_copy.check_sizes(model.interpreter)
         return model
     except (OSError, ImportError, LookupError, TypeError, ValueError, RuntimeError, Refused):
         return None
 
 
-def _is_current(copy, path):
-    """Return whether a copy is whole, and says that it was made from the ``.keras`` file as it is."""
-    with members.opened(copy, LIMITS) as archive, open(copy, "rb") as file:
-        made_from, whole = archive.read(MADE_FROM), archive.read(WHOLE)
-        with mmap.mmap(
-            file.fileno(), min(member.header_offset for member in archive.infolist()), access=mmap.ACCESS_READ
-        ) as network:
-            return whole == _checksum(network) and made_from == fingerprint(path).encode()
+def _mapped(path):
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def mark(copy, made_from):
