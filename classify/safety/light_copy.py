@@ -19,6 +19,8 @@ ARITHMETIC = 0, 18, 41  # add, multiply, subtract
 # The operators that our export makes of this project's models, with how many inputs each has; None for any number.
 INPUTS = {0: 2, 1: 1, 2: None, 3: 3, 9: 3, 14: 1, 17: 1, 18: 2, 19: 1, 22: 2, 23: 2, 25: 1, 28: 1, 40: 2, 41: 2}
 INPUTS |= {45: 4, 69: 2, 70: 2, 77: 1, 82: 2, 83: None, 97: 2, 98: 1, 150: 1}
+WINDOWS = {1: (1, 2, 3, 4), 3: (1, 2, 4, 5), 17: (1, 2, 3, 4)}  # the fields of strides, sizes and dilations
+WIDEST = 64  # pixels a side of such a window
 MOST = 10_000  # tables in a list
 DAMAGED = "its light copy is damaged"
 
@@ -43,6 +45,11 @@ class Table:
     def number(self, field, kind="<i"):
         place = self._place(field)
         return 0 if place is None else self._number(kind, place)
+
+    def table(self, field):
+        place = self._place(field)
+        unless(place is not None, DAMAGED)
+        return Table(self.data, place + self._number("<I", place))
 
     def values(self, field, kind):
         """Return the numbers of a list as an array."""
@@ -84,9 +91,11 @@ def check(copy, network, keras_file):
         )
         unless(all(code.lacks(1) for code in model.tables(1)), "its light copy has an operator of its own")
         [graph] = model.tables(2)
-        buffers = [buffer.values(0, "u1") for buffer in model.tables(4) if buffer.lacks(1, 2)]
+        unless(all(buffer.lacks(1, 2) for buffer in model.tables(4)), "its light copy keeps its weights elsewhere")
+        buffers = [buffer.values(0, "u1") for buffer in model.tables(4)]
         tensors = [_tensor(tensor, buffers) for tensor in graph.tables(0)]
         [source], [target] = graph.values(1, "<i4"), graph.values(2, "<i4")
+        unless(min(source, target) >= 0, DAMAGED)
         for place, shape in ((source, network.input_shape), (target, network.output_shape)):
             unless(tensors[place][:2] == (FLOAT, (1, *shape)), "its light copy is another network's")
         _check_operators(graph.tables(3), codes, tensors, source, target, network, keras_file)
@@ -120,6 +129,8 @@ def _check_operators(operators, codes, tensors, source, target, network, keras_f
         unless(operator.lacks(5, 8, 9, 11, 12) and INPUTS[code] in (None, len(inputs)), DAMAGED)
         unless(inputs and set(there) <= known and 0 <= output < len(tensors) and output not in known, DAMAGED)
         known.add(output)
+        options = operator.table(4) if code in WINDOWS else None
+        unless(all(0 <= options.number(field) <= WIDEST for field in WINDOWS.get(code, ())), DAMAGED)
         shape, shapes = tensors[output][1], [tensors[number][1] for number in there]
         if code in RESIZE:
             unless(tuple(tensors[inputs[1]][2].tolist()) == shape[1:3], DAMAGED)

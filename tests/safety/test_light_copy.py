@@ -16,7 +16,8 @@ from classify.inference.saving import save_model
 
 def network(seed):
     keras.utils.set_random_seed(seed)
-    stack = [layers.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu")]
+    stack = [layers.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.UpSampling2D(interpolation="bilinear")]
+    stack += [layers.Conv2D(4, 3, activation="relu")]
     stack += [layers.GlobalAveragePooling2D(), layers.Dense(4, activation="softmax")]
     return keras.Sequential(stack)
 
@@ -104,6 +105,41 @@ def test_a_cut_network_with_a_forged_mark(kept, pair):
     assert_keras_answers(pair)
 
 
+def options(model, code):
+    """Return the settings of the first operator of a kind."""
+    codes = [entry.builtinCode for entry in model.operatorCodes]
+    return next(op.builtinOptions for op in model.subgraphs[0].operators if codes[op.opcodeIndex] == code)
+
+
+def a_huge_window(model):
+    options(model, schema.BuiltinOperator.CONV_2D).dilationHFactor = 2**24
+
+
+def a_huge_resize(model):
+    """The image grows to 16 million pixels a side: its size is a constant of the graph."""
+    graph = model.subgraphs[0]
+    constants = [tensor.buffer for tensor in graph.tensors if list(tensor.shape) == [2] and tensor.type == 2]
+    model.buffers[constants[0]].data = np.frombuffer(np.array([2**24, 16], "<i4").tobytes(), "u1")
+
+
+def nothing_in_it(model):
+    model.subgraphs[0].operators = None
+
+
+def a_loop(model):
+    """An operator takes what comes later."""
+    operators = model.subgraphs[0].operators
+    operators[0].inputs = np.array([operators[-1].outputs[0], operators[0].inputs[1]], "int32")
+
+
+def sparse(model):
+    model.subgraphs[0].tensors[1].sparsity = schema.SparsityParametersT()
+
+
+def changing(model):
+    model.subgraphs[0].tensors[1].isVariable = True
+
+
 def another_operator(model):
     code = model.operatorCodes[0]
     code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.EXP, schema.BuiltinOperator.EXP
@@ -146,6 +182,12 @@ def other_weights(model):
 @pytest.mark.parametrize(
     "change",
     [
+        a_huge_window,
+        a_huge_resize,
+        nothing_in_it,
+        a_loop,
+        sparse,
+        changing,
         another_operator,
         an_operator_of_ones_own,
         a_huge_tensor,
