@@ -319,11 +319,11 @@ def test_models_of_different_data_are_not_compared(folder, run):
 
 def test_a_command_line_becomes_settings():
     plain = evaluate.parse([])
-    assert plain == evaluate.Settings((), "test", None, None, None, False, False, 0, False, False)
+    assert plain == evaluate.Settings((), "test", None, None, None, False, False, 0, False)
     assert evaluate.parse(["--robust"]).robust_images == evaluate.ROBUST_IMAGES == 1000
     assert evaluate.parse(["--robust-images", "60"]) == evaluate.parse(["--robust", "--robust-images", "60"])
     given = evaluate.parse(["a", "b", "--data", "x", "--label", "coarse", "--split", "train", "--tta", "--json"])
-    assert given == evaluate.Settings(("a", "b"), "train", "x", None, "coarse", False, True, 0, True, False)
+    assert given == evaluate.Settings(("a", "b"), "train", "x", None, "coarse", False, True, 0, True)
 
 
 def test_two_models_of_one_name_are_told_apart(folder, results):

@@ -39,7 +39,7 @@ def check_labels(measurements, subject):
     saved, source = chosen.saved, subject.found
     if not saved.data:
         raise Problem(f"{printable(saved.path)} does not say what it was trained on, so its labels cannot be checked")
-    model = load_keras(saved.path)
+    model = load_keras(saved.path, saved.trust)
     height, width = model.input_shape[1:3]
     options = {name: saved.options[name] for name in ("validation", "limit", "test") if name in saved.options}
     data = splits.load(source, **options, size=height if height == width else None)
