@@ -67,7 +67,7 @@ def measured(photos, name, recipe, model, monkeypatch, **options):
     info = {"recipe": recipe, "data": source.name, "data_fingerprint": source.fingerprint()}
     info |= {"class_names": list(source.class_names), "options": {"data": str(photos), **options}}
     saved = SavedModel(name, photos / f"{name}.keras", info | {"validation_fingerprint": fingerprint})
-    monkeypatch.setattr(folds, "load_keras", lambda path: model)
+    monkeypatch.setattr(folds, "load_keras", lambda path, trust: model)
     return Measurement(saved, None, {"name": name})
 
 
