@@ -122,7 +122,7 @@ def train(settings):
     with Run(folder) as run:
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
-        validate = functools.partial(predict, head, validation.images, "measuring")
+        validate = functools.partial(predict, head, validation.images, "calibrating")
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)
             batches = Batches(
@@ -131,7 +131,8 @@ def train(settings):
             slow = optimizer(finetuning.SLOWER, finetuning.EPOCHS * batches.num_batches)
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
-            validate = None  # the base is another one now, so the features are not its own
+            # The base is another one now. The network that was trained is folded, and so quicker than the saved one.
+            validate = functools.partial(predict, state.model, data.validation.images, "calibrating")
         name = f"inception, {weights.title(settings.weights)}"
         conclude(run, model, data, state, settings, precision, started, name, validate)
     return state

@@ -198,6 +198,13 @@ def add_training(parser, recipes, augment, optimizers, image_size, more_epochs="
         choices=("balanced",),
         help="balanced: images of rare classes count more, so that all classes count alike",
     )
+    add(
+        "--calibrate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether to fit a temperature on the validation images and build it into the model, so that its"
+        " percentages mean what they say. Default: yes, where there are validation images",
+    )
     add("--limit", type=whole_number(1), metavar="N", help="train on the first N training images only")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help="default: 0")
     add(

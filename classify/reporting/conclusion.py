@@ -1,4 +1,4 @@
-"""What finishes a run: the model is saved, measured on the test split, drawn and told of."""
+"""What finishes a run: the model is calibrated, saved, measured on the test split, drawn and told of."""
 
 import textwrap
 import time
@@ -7,7 +7,7 @@ from classify.command import Problem, note, printable
 from classify.data.decoding import REDUCTION
 from classify.data.splits import fingerprint
 from classify.environment import processor
-from classify.evaluation import metrics
+from classify.evaluation import calibration, metrics
 from classify.inference import ood
 from classify.inference.predictor import predict
 from classify.inference.saving import save_keras, save_litert
@@ -17,10 +17,10 @@ from classify.runs.folder import RUN_FILES
 
 
 def conclude(run, model, data, state, settings, precision, started, name=None, validate=None):
-    """Save a trained model, measure it, draw its training and its mistakes, write run.json and print the results.
+    """Calibrate and save a trained model, measure it, draw its training and its mistakes, write run.json, print it all.
 
     Ctrl-C waits until the model is saved. Then it ends the measuring, as an error does, and what was not reached is
-    missing: the LiteRT copy, the threshold for "not sure", metrics.json, the pictures.
+    missing: the LiteRT copy, metrics.json, the pictures.
 
     Args:
         run: the open ``Run``.
@@ -33,16 +33,17 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         name: what to call the model in print and pictures, if not by its recipe.
         validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
     """
-    name, path, probabilities, measured = name or settings.recipe, run.work / "model.keras", [], None
-    failure = None
+    name, path, measured, failure = name or settings.recipe, run.work / "model.keras", None, None
     if state.interrupted:
         after = f"interrupted after epoch {len(state.history)}"
         note(f"\n{after}; saving and measuring the best (Ctrl-C: do not measure)")
+    probabilities, temperature = validation_probabilities(model, data, validate), None
+    if settings.calibrate and len(probabilities):
+        probabilities, temperature = calibrate(model, data, probabilities)
     made_from = save_keras(model, path)
     try:
         run.interrupts.release()
         save_litert(model, path, made_from)
-        probabilities = validate() if validate else predict(model, data.validation.images, "measuring")
         measured = measure(run, model, data)
         draw(run, data, state, measured, name)
     except KeyboardInterrupt:
@@ -52,10 +53,37 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         failure = error
     run.interrupts.hold()
     seconds = time.perf_counter() - started
-    record(run, data, state, settings, precision, probabilities, seconds)
-    tell(run, data, state, measured, name, seconds)
+    record(run, data, state, settings, precision, probabilities, temperature, seconds)
+    tell(run, data, state, measured, name, temperature, seconds)
     if failure:
         raise failure
+
+
+def validation_probabilities(model, data, validate):
+    """Return the model's probabilities for the validation images; [] where there are none, or the model gives none."""
+    if not len(data.validation):
+        return []
+    try:
+        return validate() if validate else predict(model, data.validation.images, "calibrating")
+    except Problem as problem:  # the model is saved all the same
+        note(f"not measured on the validation images: {problem}")
+        return []
+
+
+def calibrate(model, data, probabilities):
+    """Build the temperature that suits the validation images best into the model, which is not yet saved.
+
+    Returns the calibrated model's probabilities for them, and the temperature: 1 where no other can be told.
+    """
+    try:
+        temperature = calibration.best_temperature(data.validation.labels, probabilities)
+    except Problem as problem:
+        note(f"\nnot calibrated: {problem}")
+        temperature = 1.0
+    if temperature == 1:
+        return probabilities, temperature
+    calibration.build_in(model, temperature)
+    return calibration.tempered(probabilities, temperature), temperature
 
 
 def measure(run, model, data):
@@ -74,8 +102,14 @@ def draw(run, data, state, measured, name):
     run.save_figure("confusion.png", plots.confusion(measured, f"{what} test, {len(data.test):,} images"))
 
 
-def record(run, data, state, settings, precision, validation_probabilities, seconds):
-    """Write run.json, which marks the run as finished."""
+def record(run, data, state, settings, precision, probabilities, temperature, seconds):
+    """Write run.json, which marks the run as finished.
+
+    Args:
+        probabilities: the saved model's for the validation images; [] if there are none.
+        temperature: what is built into it; None for a model that was not calibrated.
+        The rest is as ``conclude`` takes it.
+    """
     run.finish(
         "interrupted" if state.interrupted else "finished",
         recipe=settings.recipe,
@@ -85,7 +119,8 @@ def record(run, data, state, settings, precision, validation_probabilities, seco
         reduction=REDUCTION,
         mirror=data.source.mirror,
         class_names=list(data.class_names),
-        unsure=ood.threshold(validation_probabilities) if len(validation_probabilities) else None,
+        unsure=ood.threshold(probabilities) if len(probabilities) else None,
+        **({"temperature": temperature} if temperature else {}),
         validation_fingerprint=fingerprint(data.validation) if len(data.validation) else None,
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         seed=settings.seed,
@@ -95,12 +130,13 @@ def record(run, data, state, settings, precision, validation_probabilities, seco
     )
 
 
-def tell(run, data, state, measured, name, seconds):
+def tell(run, data, state, measured, name, temperature, seconds):
     """Print the results, and on standard error which epoch was kept, where the files are and what to type next."""
     folder = printable(run.folder)
     if len(data.validation):
         accuracy = state.history[state.best_epoch - 1]["val_accuracy"]
-        note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}")
+        calibrated = f"; calibrated with temperature {temperature:.3f}" if temperature else ""
+        note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}{calibrated}")
     if measured:
         images = f"{data.source.title} test, {len(data.test):,} images"
         terminal.show(f"\n{printable(name)}", images, terminal.headline(measured), "")

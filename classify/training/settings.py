@@ -33,6 +33,7 @@ class TrainingSettings:
     image_size: int | None = None  # as suits the data
     validation: float = 0.1
     test: float = 0.2
+    calibrate: bool = True
     limit: int | None = None
     seed: int = 0
     precision: str = "auto"
