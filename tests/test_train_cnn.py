@@ -18,6 +18,7 @@ import evaluate
 import train_cnn
 from classify.command import Problem
 from classify.data import sources, splits
+from classify.evaluation import calibration
 from classify.files import DiskFull
 from classify.inference import ood
 from classify.inference.loading import load_keras
@@ -74,6 +75,7 @@ def test_run_json_says_how_it_was_made(digits_run):
         "threshold": pytest.approx(ood.threshold(rows)["threshold"]),
     }
     assert sum(ood.unsure(rows, run["unsure"])) == 8  # 5 % of 144
+    assert run["temperature"] > 0 and run["options"]["calibrate"] is True
     assert run["options"]["epochs"] == 4 and run["options"]["data"] == "digits"
     assert run["mirror"] is False
     assert {"tensorflow", "keras", "numpy"} <= set(run["packages"])
@@ -132,6 +134,7 @@ def test_overwriting_without_validation_keeps_the_last_epoch(tmp_path, monkeypat
         run["seed"] == 2
         and run["splits"]["validation"] == 0
         and run["unsure"] is None
+        and "temperature" not in run
         and run["options"]["optimizer"] == "sgd"
     )
     assert "validation accuracy" not in capsys.readouterr().err  # there is no best epoch to tell of
@@ -216,8 +219,13 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
     folder = tmp_path / "runs" / "cnn-sprint-digits"
     assert {file.name for file in folder.iterdir()} == {"model.keras", "history.csv", "run.json"}
     run = json.loads((folder / "run.json").read_text())
-    assert run["status"] == "interrupted" and run["unsure"] is None
-    assert keras.saving.load_model(folder / "model.keras").count_params() == 295_978
+    assert run["status"] == "interrupted" and run["temperature"] != 1
+    model = load_keras(folder / "model.keras")
+    assert model.count_params() == 295_978
+    validation = splits.read_split(sources.find("digits"), "validation", 0.1)
+    rows = predict(model, validation.images)
+    assert calibration.fit(validation.labels, rows) == pytest.approx(1, abs=1e-2)  # calibrated it is all the same
+    assert run["unsure"]["threshold"] == pytest.approx(ood.threshold(rows)["threshold"], abs=1e-3)
     assert "interrupted after epoch 1" in capsys.readouterr().err
 
 

@@ -28,6 +28,7 @@ from classify.data import sources, splits
 from classify.evaluation import calibration, metrics
 from classify.files import write_text
 from classify.inference import ood
+from classify.inference.gradcam import Explainer
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
 from classify.runs import saved
@@ -131,6 +132,15 @@ def test_a_temperature_built_into_the_last_layer(build, rng):
     np.testing.assert_allclose(after, calibration.tempered(before, 2.5), atol=1e-4)
     np.testing.assert_array_equal(after.argmax(axis=1), before.argmax(axis=1))
     assert np.abs(after - before).max() > 0.01
+
+
+def test_an_explanation_stays_as_it_is(rng):
+    images, classes = rng.integers(0, 256, (3, 16, 16, 3)), np.arange(3)
+    model = cnn()
+    before = Explainer(model).maps(images, classes)
+    calibration.build_in(model, 2.5)
+    np.testing.assert_allclose(Explainer(model).maps(images, classes), before / 2.5, rtol=1e-3, atol=1e-7)
+    assert before.max() > 0
 
 
 def finished_run(folder, model, **info):
