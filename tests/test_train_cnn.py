@@ -70,11 +70,9 @@ def test_run_json_says_how_it_was_made(digits_run):
     assert run["splits"] == {"train": 1293, "validation": 144, "test": 360}
     validation = splits.read_split(sources.find("digits"), "validation", 0.1)
     rows = predict(load_keras(digits_run.folder / "model.keras"), validation.images)
-    assert run["unsure"] == {
-        "score": "generalized entropy",
-        "threshold": pytest.approx(ood.threshold(rows)["threshold"]),
-    }
-    assert sum(ood.unsure(rows, run["unsure"])) == 8  # 5 % of 144
+    expected = ood.make_rule(rows, validation.images, ood.known(run["unsure"]))
+    assert run["unsure"] == expected | {key: pytest.approx(expected[key], rel=1e-4) for key in ("threshold", "weight")}
+    assert sum(ood.unsure(rows, validation.images, run["unsure"])) == 8  # 5 % of 144
     assert run["temperature"] > 0 and run["options"]["calibrate"] is True
     assert run["options"]["epochs"] == 4 and run["options"]["data"] == "digits"
     assert run["mirror"] is False
@@ -225,7 +223,8 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
     validation = splits.read_split(sources.find("digits"), "validation", 0.1)
     rows = predict(model, validation.images)
     assert calibration.fit(validation.labels, rows) == pytest.approx(1, abs=1e-2)  # calibrated it is all the same
-    assert run["unsure"]["threshold"] == pytest.approx(ood.threshold(rows)["threshold"], abs=1e-3)
+    expected = ood.make_rule(rows, validation.images, ood.known(run["unsure"]))
+    assert run["unsure"]["threshold"] == pytest.approx(expected["threshold"], abs=1e-2)
     assert "interrupted after epoch 1" in capsys.readouterr().err
 
 

@@ -52,8 +52,8 @@ def calibrate(model, saved, source):
     same_answers = (rebuilt.argmax(axis=1) == probabilities.argmax(axis=1)).all()
     if temperature != 1 and (after["nll"] >= before["nll"] or not same_answers):
         raise Problem(f"{printable(saved.path)} does not end in a Dense layer and a softmax: it cannot be calibrated")
-    unsure = ood.threshold(rebuilt)
-    return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": unsure}
+    rule = ood.make_rule(rebuilt, split.images, ood.known(saved.info.get("unsure")))
+    return {"temperature": temperature, "n": len(split), "before": before, "after": after, "unsure": rule}
 
 
 def _check(saved):

@@ -120,9 +120,10 @@ class Predictor:
         self._try_out()
 
     def _try_out(self):
-        """Ask about a blank image, so that a model which returns no probabilities is known before any picture is."""
+        """Ask about a blank image, so that a model or a rule which does not work is known before any picture is."""
+        blank = np.zeros((1, *self.input_size, 3), "uint8")
         try:
-            predict(self.model, np.zeros((1, *self.input_size, 3), "uint8"))
+            ood.unsure(predict(self.model, blank), blank, self.rule)
         except Problem as problem:
             raise Problem(f"{printable(self.saved.path)}: {problem}") from problem
 
@@ -138,7 +139,7 @@ class Predictor:
         """
         probabilities = predict(self.model, pixels, doing=None)
         averaged = self._averaged(pixels) if tta else [None] * len(pixels)
-        unsure = ood.unsure(probabilities, self.rule)
+        unsure = ood.unsure(probabilities, pixels, self.rule)
         return [
             Prediction(self.name, self.class_names, probabilities[i], pixels[i], unsure[i], averaged[i])
             for i in range(len(pixels))

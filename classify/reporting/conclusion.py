@@ -119,7 +119,9 @@ def record(run, data, state, settings, precision, probabilities, temperature, se
         reduction=REDUCTION,
         mirror=data.source.mirror,
         class_names=list(data.class_names),
-        unsure=ood.threshold(probabilities) if len(probabilities) else None,
+        unsure=ood.make_rule(probabilities, data.validation.images, ood.typical(data.train.images))
+        if len(probabilities)
+        else None,
         **({"temperature": temperature} if temperature else {}),
         validation_fingerprint=fingerprint(data.validation) if len(data.validation) else None,
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},

@@ -28,7 +28,19 @@ def _are_names(value):
 
 
 def _is_rule(value):
-    return isinstance(value, dict) and _is_text(value.get("score")) and _is_number(value.get("threshold"))
+    if not (isinstance(value, dict) and _is_text(value.get("score")) and _is_number(value.get("threshold"))):
+        return False
+    return not value.keys() & {"weight", "mean", "precision"} or _has_statistics(value)
+
+
+def _has_statistics(rule):
+    mean, precision = rule.get("mean"), rule.get("precision")
+    square = _are_numbers(mean) and isinstance(precision, list) and len(precision) == len(mean)
+    return square and all(_are_numbers(row, len(mean)) for row in precision) and _is_number(rule.get("weight"))
+
+
+def _are_numbers(value, length=None):
+    return isinstance(value, list) and all(map(_is_number, value)) and len(value) == (length or len(value))
 
 
 LARGEST = 2**22  # bytes; 20,000 class names take a tenth of it
@@ -39,7 +51,11 @@ COUNT_OR_NULL = "a whole number, 0 or larger, or null", lambda value: value is N
 SHARE = "a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1
 TRUE_OR_FALSE = "true or false", lambda value: isinstance(value, bool)
 OBJECT = "an object", lambda value: isinstance(value, dict)
-RULE = "null, or an object with score, a text, and threshold, a number", lambda value: value is None or _is_rule(value)
+RULE = (
+    "null, or an object with score, a text, and threshold, a number, and where it has one of them weight, a number, and"
+    " mean and precision, numbers in a row and in a square",
+    lambda value: value is None or _is_rule(value),
+)
 
 # Every entry may be missing: an older run, or a stranger's file, has fewer of them. Further entries may be there.
 ENTRIES = {

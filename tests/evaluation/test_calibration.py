@@ -216,7 +216,7 @@ def test_calibrate_rewrites_a_run(folder, run):
     assert measured == {key: row[key] for key in measured}
     info = json.loads((sure / "run.json").read_text())
     assert info == json.loads(files["run.json"]) | {"temperature": temperature, "unsure": row["calibrated"]["unsure"]}
-    old, new = (ood.threshold(probabilities) for probabilities in (before[0], after[0]))
+    old, new = (ood.make_rule(probabilities) for probabilities in (before[0], after[0]))
     assert info["unsure"] == {"score": new["score"], "threshold": pytest.approx(new["threshold"], abs=1e-4)}
     assert abs(new["threshold"] - old["threshold"]) > 0.01
     assert (sure / "run.json").stat().st_mtime == 1e9  # a calibrated run becomes no newer run

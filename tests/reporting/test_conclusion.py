@@ -65,7 +65,8 @@ def test_every_percentage_is_the_calibrated_files(data, too_sure, elsewhere, cap
     trained = probabilities_of(plain, data.test.images)
     np.testing.assert_allclose(test, calibration.tempered(trained, info["temperature"]), atol=1e-5)
     assert calibration.fit(data.validation.labels, validation) == pytest.approx(1, abs=1e-3)  # nothing is left to do
-    assert info["unsure"]["threshold"] == pytest.approx(ood.threshold(validation)["threshold"], abs=1e-4)
+    rule = ood.make_rule(validation, data.validation.images, ood.typical(data.train.images))
+    assert info["unsure"] == rule | {key: pytest.approx(rule[key], abs=1e-4) for key in ("threshold", "weight")}
     measured = json.loads((folder / "metrics.json").read_text())
     assert measured["loss"] == pytest.approx(metrics.measure(data.test.labels, test, data.class_names)["loss"])
 
