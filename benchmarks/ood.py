@@ -1,12 +1,13 @@
-"""How well a model's probabilities tell out-of-distribution pictures from pictures of its classes.
+"""How well a model tells out-of-distribution pictures from pictures of its classes.
 
   TFDS_DATA_DIR=… python benchmarks/ood.py cnn inception
+  TFDS_DATA_DIR=… python benchmarks/ood.py cnn --photos path/to/photographs/of/other/things
 
-For each of four published scores: the area under the ROC curve (AUROC: 0.5 is chance, 1 is perfect). The pictures of
-its classes are the validation images, on which the score was chosen, and then the test images. The out-of-distribution
-pictures are 32-pixel tiles of scikit-learn's two photographs, of a temple and a flower; its handwritten digits; and
-uniform noise. Last, how many of each kind are called unsure by the chosen score's threshold, which 5 % of the
-validation images exceed.
+For each way to tell: the area under the ROC curve (AUROC: 0.5 is chance, 1 is perfect) against each kind of
+benchmarks/outsiders.py, their mean and the lowest. The pictures of its classes are the validation images, or the test
+images for a model without validation images. Some ways look at the probabilities, some at the features that the last
+layer is given, compared with those of 10,000 training images, and some at the picture. Last, how many pictures of each
+kind are called unsure by "entropy alone", as older runs do, and by the rule of today: 5 % of the known images are.
 """
 
 import sys
@@ -14,86 +15,132 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import logsumexp, softmax
-from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.outsiders import outsiders
 from classify import command, options
 from classify.data import sources, splits
 from classify.inference import ood
 from classify.inference.predictor import BATCH_SIZE
 from classify.runs import saved
 
-# Each takes logits of shape (N, classes), and is larger for out-of-distribution pictures.
-SCORES = {
-    "maximum softmax (arXiv:1610.02136)": lambda logits: -softmax(logits, axis=1).max(axis=1),
-    "maximum logit (arXiv:1911.11132)": lambda logits: -logits.max(axis=1),
-    "energy (arXiv:2010.03759)": lambda logits: -logsumexp(logits, axis=1),
-    "generalized entropy (CVPR 2023)": lambda logits: ood.generalized_entropy(softmax(logits, axis=1)),
-}
+TRAINING_IMAGES = 10_000
+NEIGHBOURS = 50
+PRINCIPAL = 64  # dimensions of ViM's principal space
+RIDGE = 1e-3  # of the mean variance, added to a covariance
 
 
 def main():
     parser = options.Parser(__doc__)
-    parser.add_argument("models", nargs="+", metavar="RUN or MODEL", help="of CIFAR-10, with a validation split")
+    parser.add_argument("models", nargs="+", metavar="RUN or MODEL", help="of CIFAR-10")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="photographs of other things, one more kind")
     options.add_data(parser)
     args = parser.parse_args()
     models = [saved.find(name) for name in args.models]
     command.start_keras()
     source = sources.find(args.data or "cifar10", args.data_dir, args.label)
-    test = splits.read_split(source, "test")
-    known = {"validation": splits.read_split(source, "validation").images, "test": test.images}
-    unknown = {"tiles": tiles(32), "digits": sources.find("digits").read("test").images, "noise": noise(500, 32)}
+    train = splits.read_split(source, "train")
+    train = train.take(np.arange(min(TRAINING_IMAGES, len(train))))
     for model in models:
-        logits = {name: logits_of(model.path, images) for name, images in (known | unknown).items()}
-        print(f"{model.name:36}" + "".join(f"{name:>9}" for name in [*unknown, "mean"]))
-        for name in known:
-            print(f"AUROC against {len(logits[name]):,} {name} images")
-            for score_name, score in SCORES.items():
-                areas = [area(score(logits[name]), score(logits[other])) for other in unknown]
-                print(f"  {score_name:34}" + "".join(f"{value:9.3f}" for value in [*areas, np.mean(areas)]))
-        show_threshold({name: softmax(values, axis=1) for name, values in logits.items()}, test.labels)
+        validated = model.info.get("splits", {}).get("validation")
+        known = splits.read_split(source, "validation" if validated else "test")
+        show(model, train, known, outsiders(args.photos))
 
 
-def show_threshold(rows, labels):
-    """Print the threshold, how many images of each kind it calls unsure, and how often those of the test are wrong."""
-    rule = ood.threshold(rows["validation"])
-    unsure = {name: np.array(ood.unsure(probabilities, rule)) for name, probabilities in rows.items()}
-    print(f"threshold {rule['threshold']:.4f}, called unsure:")
-    print("  " + ", ".join(f"{called.mean():.1%} of {name}" for name, called in unsure.items()))
-    wrong, doubtful = rows["test"].argmax(axis=1) != labels, unsure["test"]
-    print(
-        f"  wrong: {wrong[doubtful].mean():.0%} of the unsure test images, {wrong[~doubtful].mean():.1%} of the rest\n"
+def show(model, train, known, kinds):
+    """Print a model's tables."""
+    images = {"train": train.images, "known": known.images, **kinds}
+    features, kernel, bias = features_of(model.path, images)
+    logits = {name: values @ kernel + bias for name, values in features.items()}
+    rows = {name: softmax(values, axis=1) for name, values in logits.items()}
+    rules = {"entropy alone": ood.make_rule(rows["known"])}
+    rules["today"] = ood.make_rule(rows["known"], known.images, ood.typical(train.images))
+    print(f"| {model.name}, against {len(known):,} images | {' | '.join(kinds)} | mean | lowest |")
+    print("|---" * (len(kinds) + 3) + "|")
+    for way, score in ways(features, logits, rows, images, rules["today"], train.labels, kernel, bias).items():
+        inside = score("known")
+        areas = [area(inside, score(kind)) for kind in kinds]
+        print(f"| {way} | {' | '.join(f'{value:.3f}' for value in [*areas, np.mean(areas), min(areas)])} |", flush=True)
+    for name, rule in rules.items():
+        shares = [np.mean(ood.unsure(rows[kind], images[kind], rule)) for kind in kinds]
+        print(f"| called unsure, {name} | {' | '.join(f'{share:.0%}' for share in shares)} | | |")
+    print()
+
+
+def ways(features, logits, rows, images, rule, labels, kernel, bias):
+    """Return a dictionary from each way's name to a function: the name of some images -> scores, high for unknown."""
+    train = features["train"]
+    means = np.stack([train[labels == label].mean(axis=0) for label in np.unique(labels)])
+    within = precision(train - means[labels])
+    origin = -np.linalg.pinv(kernel.T) @ bias
+    _, axes = np.linalg.eigh((train - origin).T @ (train - origin))
+    rest = axes[:, : -min(PRINCIPAL, train.shape[1] // 2)]
+
+    def to_class_means(name):
+        apart = features[name][:, None] - means
+        return np.einsum("nci,ij,ncj->nc", apart, within, apart).min(axis=1)
+
+    def to_neighbours(name):
+        near = unit(features[name]) @ unit(train).T
+        return -np.partition(near, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS]
+
+    def residual(name):
+        return np.linalg.norm((features[name] - origin) @ rest, axis=1)
+
+    scale = logits["train"].max(axis=1).mean() / residual("train").mean()
+
+    def entropy(name):
+        return ood.generalized_entropy(rows[name])
+
+    def statistics(name):
+        return ood.distance(np.concatenate([ood.statistics(part) for part in batches(images[name])]), rule)
+
+    return {
+        "largest probability (arXiv:1610.02136)": lambda name: -rows[name].max(axis=1),
+        "largest logit (arXiv:1911.11132)": lambda name: -logits[name].max(axis=1),
+        "energy (arXiv:2010.03759)": lambda name: -logsumexp(logits[name], axis=1),
+        "generalized entropy (CVPR 2023)": entropy,
+        "distance to class means (arXiv:1807.03888)": to_class_means,
+        "50th nearest neighbour (arXiv:2204.06507)": to_neighbours,
+        "ViM (arXiv:2203.10807)": lambda name: scale * residual(name) - logsumexp(logits[name], axis=1),
+        "length of the features": lambda name: -np.linalg.norm(features[name], axis=1),
+        "picture statistics": statistics,
+        "today: entropy and statistics": lambda name: entropy(name) + rule["weight"] * statistics(name),
+    }
+
+
+def precision(values):
+    covariance = values.T @ values / len(values)
+    return np.linalg.inv(covariance + RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+
+
+def unit(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def batches(images):
+    return (
+        images[np.arange(first, min(first + BATCH_SIZE, len(images)))] for first in range(0, len(images), BATCH_SIZE)
     )
 
 
-def tiles(size):
-    """Return scikit-learn's two photographs cut into squares, uint8 of shape (N, size, size, 3)."""
-    squares = []
-    for photo in load_sample_images().images:
-        rows, columns = (length // size for length in photo.shape[:2])
-        cut = photo[: rows * size, : columns * size].reshape(rows, size, columns, size, 3)
-        squares.append(cut.swapaxes(1, 2).reshape(-1, size, size, 3))
-    return np.concatenate(squares)
-
-
-def noise(n, size):
-    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype="uint8")
-
-
-def logits_of(path, images):
-    """Return what the softmax of a saved model's last layer is given, of shape (N, classes)."""
+def features_of(path, images):
+    """Return what a saved model's last layer is given, a dictionary like ``images``, and its kernel and bias."""
     import keras
 
     from classify.inference.loading import load_keras
 
     model = load_keras(path)
     last = model.layers[-1]
-    features = keras.Model(model.inputs, last.input)
-    starts = range(0, len(images), BATCH_SIZE)
-    rows = [features.predict_on_batch(images[first : first + BATCH_SIZE]) for first in starts]
-    return np.concatenate(rows).astype("float64") @ last.kernel.numpy() + last.bias.numpy()
+    network = keras.Model(model.inputs, last.input)
+    features = {
+        name: np.concatenate([network.predict_on_batch(part) for part in batches(some)]).astype("float64")
+        for name, some in images.items()
+    }
+    bias = last.bias.numpy() if last.use_bias else np.zeros(last.units)
+    return features, last.kernel.numpy().astype("float64"), bias
 
 
 def area(known, unknown):
