@@ -17,6 +17,7 @@ SIZE = 32  # pixels a side, about, at which a picture's statistics are computed:
 SCALES = 4  # squares of 2, 4, 8 and 16 of these pixels
 DARK = 1e-4  # of the range squared: what differs less than two or three grey values is called even
 NARROW = 1e-3  # added to each variance, for data in which a statistic is always the same
+PICTURE = 0.5  # how much the picture counts beside the answer: with more, fewer wrong answers are called unsure
 MOST = 5000  # images are enough to know the statistics by
 BATCH_SIZE = 50
 
@@ -98,7 +99,8 @@ def distance(values, known):
 def make_rule(probabilities, images=None, known=None):
     """Return run.json's ``unsure`` entry: the score's name, what it needs, and the value that 5 % of the images exceed.
 
-    The score is the generalized entropy plus ``weight`` times the distance, so weighted that both vary alike.
+    The score is the generalized entropy plus ``weight`` times the distance, so weighted that the standard deviation of
+    the second part is ``PICTURE`` times that of the first.
 
     Args:
         probabilities: the model's softmax rows for the validation images, which it was not trained on, of shape
@@ -109,7 +111,7 @@ def make_rule(probabilities, images=None, known=None):
     scores, rule = generalized_entropy(probabilities), {"score": ENTROPY}
     if known:
         far = distance(_of_all(images, np.arange(len(images))), known)
-        weight = float(scores.std() / far.std()) if far.std() else 0.0
+        weight = PICTURE * float(scores.std() / far.std()) if far.std() else 0.0
         scores, rule = scores + weight * far, {"score": SCORE, "weight": weight}
     rule["threshold"] = float(np.quantile(scores, 1 - SHARE))
     return rule | ({key: known[key] for key in ("mean", "precision")} if known else {})
