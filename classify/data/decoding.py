@@ -37,8 +37,10 @@ STRIP = 2**20  # pixels in a strip, at most
 # The ways to reduce a picture to a network's size, by the names that run.json records.
 REDUCTIONS = {
     "centre-lanczos": Image.Resampling.LANCZOS,  # the centre, by an antialiasing filter
+    "centre-bilinear": Image.Resampling.BILINEAR,  # likewise, by a softer one
 }
-REDUCTION = "centre-lanczos"
+REDUCTION = "centre-lanczos"  # of pictures that a network was trained on
+LIKE_CIFAR10 = "centre-bilinear"  # for a network whose training images were small before; docs/prediction.md says why
 
 _one_large_picture = threading.Lock()
 

@@ -1,5 +1,6 @@
 """What finishes a run: the saved file is the calibrated one, and every percentage is that file's."""
 
+import dataclasses
 import json
 import re
 import time
@@ -59,6 +60,7 @@ def test_every_percentage_is_the_calibrated_files(data, too_sure, elsewhere, cap
     folder, plain = elsewhere / "runs" / "cnn-digits", too_sure()
     info = conclude(folder, too_sure(), data)
     assert info["temperature"] > 1.5 and info["options"]["calibrate"] is True
+    assert info["reduction"] == "centre-bilinear"
     assert f"calibrated with temperature {info['temperature']:.3f}" in capsys.readouterr().err
     saved = load_keras(folder / "model.keras")
     validation, test = (probabilities_of(saved, split.images) for split in (data.validation, data.test))
@@ -136,3 +138,16 @@ def test_a_model_that_cannot_be_asked_is_saved_all_the_same(data, too_sure, else
     info = conclude(elsewhere / "run", too_sure(), data, validate=validate)
     assert info["unsure"] is None and "temperature" not in info
     assert (elsewhere / "run" / "model.keras").is_file()
+
+
+@pytest.mark.parametrize(
+    ("known", "way"),
+    [
+        ({}, "centre-bilinear"),
+        ({"shape": None}, "centre-lanczos"),
+        ({"fingerprint": lambda: "0" * 32}, "centre-lanczos"),
+    ],
+)
+def test_pictures_are_reduced_as_the_training_images_were(known, way, data):
+    """Images that came small are like CIFAR-10's. Others were reduced here: all of one size, or of many."""
+    assert conclusion.reduction_for(dataclasses.replace(data.source, **known)) == way
