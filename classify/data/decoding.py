@@ -38,9 +38,9 @@ STRIP = 2**20  # pixels in a strip, at most
 REDUCTIONS = {
     "centre-lanczos": Image.Resampling.LANCZOS,  # the centre, by an antialiasing filter
     "centre-bilinear": Image.Resampling.BILINEAR,  # likewise, by a softer one
+    "centre-box": Image.Resampling.BOX,  # likewise, the mean of the pixels that become one
 }
 REDUCTION = "centre-lanczos"  # of pictures that a network was trained on
-LIKE_CIFAR10 = "centre-bilinear"  # for a network whose training images were small before; docs/prediction.md says why
 
 _one_large_picture = threading.Lock()
 

@@ -4,7 +4,7 @@ import textwrap
 import time
 
 from classify.command import Problem, note, printable
-from classify.data.decoding import LIKE_CIFAR10, REDUCTION
+from classify.data.decoding import REDUCTION
 from classify.data.splits import fingerprint
 from classify.environment import processor
 from classify.evaluation import calibration, metrics
@@ -116,7 +116,7 @@ def record(run, data, state, settings, precision, probabilities, temperature, se
         options=settings.options() | {"data": data.source.option},
         data=data.source.name,
         data_fingerprint=data.source.fingerprint() if data.source.fingerprint else None,
-        reduction=reduction_for(data.source),
+        reduction=reduction_for(data.source, settings.recipe),
         mirror=data.source.mirror,
         class_names=list(data.class_names),
         unsure=ood.make_rule(probabilities, data.validation.images, ood.typical(data.train.images))
@@ -132,10 +132,14 @@ def record(run, data, state, settings, precision, probabilities, temperature, se
     )
 
 
-def reduction_for(source):
-    """Return the way to reduce pictures for a network that was trained on a ``Source``, a name in ``REDUCTIONS``."""
-    came_small = source.shape is not None and source.fingerprint is None
-    return LIKE_CIFAR10 if came_small else REDUCTION
+def reduction_for(source, recipe):
+    """Return the way to reduce pictures for a network that a recipe trained on a ``Source``, of ``REDUCTIONS``.
+
+    Training images that came small, as CIFAR-10's, do not say how they were made so. benchmarks/reduction.py compares.
+    """
+    if source.shape is None or source.fingerprint is not None:
+        return REDUCTION  # the training reduced them itself
+    return "centre-box" if recipe == "inception" else "centre-bilinear"
 
 
 def tell(run, data, state, measured, name, temperature, seconds):

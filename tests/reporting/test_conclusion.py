@@ -16,6 +16,7 @@ import predict
 import train_cnn
 from classify.command import Problem
 from classify.data import sources, splits
+from classify.data.decoding import REDUCTIONS
 from classify.evaluation import calibration, metrics
 from classify.inference import ood, tta
 from classify.inference.loading import load_keras
@@ -141,13 +142,14 @@ def test_a_model_that_cannot_be_asked_is_saved_all_the_same(data, too_sure, else
 
 
 @pytest.mark.parametrize(
-    ("known", "way"),
+    ("known", "recipe", "way"),
     [
-        ({}, "centre-bilinear"),
-        ({"shape": None}, "centre-lanczos"),
-        ({"fingerprint": lambda: "0" * 32}, "centre-lanczos"),
+        ({}, "record", "centre-bilinear"),
+        ({}, "inception", "centre-box"),
+        ({"shape": None}, "inception", "centre-lanczos"),
+        ({"fingerprint": lambda: "0" * 32}, "record", "centre-lanczos"),
     ],
 )
-def test_pictures_are_reduced_as_the_training_images_were(known, way, data):
-    """Images that came small are like CIFAR-10's. Others were reduced here: all of one size, or of many."""
-    assert conclusion.reduction_for(dataclasses.replace(data.source, **known)) == way
+def test_pictures_are_reduced_as_suits_the_network_or_as_its_training_did(known, recipe, way, data):
+    assert conclusion.reduction_for(dataclasses.replace(data.source, **known), recipe) == way
+    assert way in REDUCTIONS
