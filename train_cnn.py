@@ -7,6 +7,7 @@
   python train_cnn.py --data digits        a try of seconds, without network
   python train_cnn.py --data photos        your own pictures, a folder a class
   python train_cnn.py --epochs 30 --dropout 0.3 --seed 1
+  python train_cnn.py --resume             go on with a run that was killed
 
 The run's folder, runs/cnn for the first, then holds the model, its metrics and
 its curves. Expect 92 % on CIFAR-10's test images after ten minutes or so on two
@@ -20,9 +21,9 @@ import time
 
 from classify import command, options
 from classify.command import note
-from classify.runs.folder import Run, check_free, folder_for
+from classify.runs.folder import check_free
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
-from classify.training.settings import TrainingSettings, settled
+from classify.training.settings import TrainingSettings, resumed, settled
 
 IMAGE_SIZE = 64  # pixels a side, where pictures differ in size
 FEW = 5_000  # training pictures: InceptionV3, which has seen a million others, knows more than they can teach
@@ -96,6 +97,8 @@ def parse(argv=None):
     options.add_training(parser, RECIPES, augment_help, OPTIMIZERS, size_help, "; more for few pictures of your own")
     options.add_data(parser)
     args = parser.parse_args(argv)
+    if args.resume is not None:
+        return resumed(Settings, "train_cnn.py", parser, argv, args.resume)
     return Settings(**settled(args, RECIPES[args.recipe]))
 
 
@@ -110,7 +113,7 @@ def train(settings):
     from classify.training.batches import Batches
     from classify.training.loop import dtype_policy, fit, float32_copy
     from classify.training.memory import memory
-    from classify.training.preparation import prepare
+    from classify.training.preparation import begin, open_run, prepare
     from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
@@ -140,15 +143,15 @@ def train(settings):
     steps, rate = settings.epochs * batches.num_batches, settings.learning_rate
     optimizer = make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
-    with Run(folder) as run:
+    with open_run(settings, data) as run:
+        begin(run, settings, data, precision)
         state = fit(model, batches, data.validation, settings.epochs, run, settings.early_stopping)
         conclude(run, float32_copy(model, build), data, state, settings, precision, started)
     return state
 
 
 def main(argv=None):
-    return 130 if train(parse(argv)).interrupted else 0
+    return train(parse(argv)).interrupted
 
 
 if __name__ == "__main__":

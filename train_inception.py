@@ -5,6 +5,7 @@
   python train_inception.py --data digits --upsampling 3
   python train_inception.py --data photos        your own, a folder a class
   python train_inception.py --fine-tune 1        then train its last block too
+  python train_inception.py --resume             go on with a run that was killed
 
 The base never changes, so neither do its features of an image. They are
 computed once and kept in the folder features/, 8 MB for 1,000 images, 410 MB
@@ -23,9 +24,9 @@ import time
 from classify import command, options
 from classify.command import note
 from classify.data.dataset import Split
-from classify.runs.folder import Run, check_free, folder_for
+from classify.runs.folder import check_free
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
-from classify.training.settings import TrainingSettings, settled
+from classify.training.settings import TrainingSettings, resumed, settled
 
 # What training uses, unless the command line says otherwise.
 RECIPE = {
@@ -67,6 +68,8 @@ def parse(argv=None):
     options.add_training(parser, {"inception": RECIPE}, augment_help, optimizers, size_help)
     options.add_data(parser)
     args = parser.parse_args(argv)
+    if args.resume is not None:
+        return resumed(Settings, "train_inception.py", parser, argv, args.resume)
     if args.fine_tune and args.fine_tune > 10:
         parser.error("--fine-tune takes at most 10: the first block and what comes before it stay frozen")
     return Settings(recipe="inception", **settled(args, RECIPE))
@@ -83,7 +86,7 @@ def train(settings):
     from classify.training.batches import Batches
     from classify.training.loop import fit
     from classify.training.memory import memory
-    from classify.training.preparation import prepare
+    from classify.training.preparation import begin, open_run, prepare
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
@@ -102,24 +105,25 @@ def train(settings):
     note(f"inception   {weights.title(settings.weights)}\n            {counts}")
     note(f"            sees {shape[1] * times} x {shape[0] * times} pixels, {memory(model, data)}")
 
-    extractor = Extractor(model, precision)
-    note(f"features   {precision} ({reason}), in {extractor.folder}")
-    features = Split(extractor.extract(data.train.images, "train"), data.train.labels)
-    validation = Split(extractor.extract(data.validation.images, "validation"), data.validation.labels)
-    mirrored = None
-    if settings.augment and data.source.mirror:
-        mirrored = extractor.extract(Mirrored(data.train.images), "mirrored train")
-    weighted = settings.class_weight
-    batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored, weighted)
-
     def optimizer(slower, steps):
         rate = settings.learning_rate / slower
         return make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
 
-    head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
-    head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    folder = folder_for(settings.out, "inception", data.source.name, settings.overwrite)
-    with Run(folder) as run:
+    with open_run(settings, data) as run:
+        begin(run, settings, data, precision)
+        run.interrupts.release()  # every shard of features that is finished stays
+        extractor = Extractor(model, precision)
+        note(f"features   {precision} ({reason}), in {extractor.folder}")
+        features = Split(extractor.extract(data.train.images, "train"), data.train.labels)
+        validation = Split(extractor.extract(data.validation.images, "validation"), data.validation.labels)
+        mirrored = None
+        if settings.augment and data.source.mirror:
+            mirrored = extractor.extract(Mirrored(data.train.images), "mirrored train")
+
+        weighted = settings.class_weight
+        batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored, weighted)
+        head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
+        head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
         validate = functools.partial(predict, head, validation.images, "calibrating")
@@ -139,7 +143,7 @@ def train(settings):
 
 
 def main(argv=None):
-    return 130 if train(parse(argv)).interrupted else 0
+    return train(parse(argv)).interrupted
 
 
 if __name__ == "__main__":

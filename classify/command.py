@@ -75,9 +75,9 @@ def run(main):
     except Problem as problem:
         note(f"{Path(sys.argv[0]).name}: {problem}")
         status = problem.status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         note("\ninterrupted")
-        status = 130
+        status = interrupted_status(error)
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; the interpreter's last flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -112,42 +112,51 @@ def describe(error):
 
 
 class Interrupts:
-    """Ctrl-C within a ``with`` block: the first one raises ``KeyboardInterrupt``, as usual, and a further one waits.
+    """Ctrl-C and SIGTERM within a ``with`` block: one raises ``KeyboardInterrupt`` with its number, or waits.
 
-    So a user who presses it twice loses nothing that must still be saved.
+    SIGTERM is what Slurm, Kubernetes and ``kill`` send. After the first of them a further one waits until it is
+    released. So a user who presses Ctrl-C twice loses nothing that must still be saved.
     """
 
     def __init__(self):
-        self.holding = self.waiting = False
+        self.holding, self.waiting, self.before = False, None, {}
 
     def __enter__(self):
         # A job in the background of a shell ignores Ctrl-C, and only the main thread may say what a signal does.
-        main = threading.current_thread() is threading.main_thread()
-        self.installed = main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-        if self.installed:
-            self.before = signal.signal(signal.SIGINT, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *error):
-        if self.installed:
-            signal.signal(signal.SIGINT, self.before)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def hold(self):
-        """Let every Ctrl-C wait from now on."""
+        """Let every signal wait from now on."""
         self.holding = True
 
     def release(self):
-        """Raise ``KeyboardInterrupt`` at the next Ctrl-C, and at once if one waits."""
+        """Raise ``KeyboardInterrupt`` at the next signal, and at once if one waits."""
         self.holding = False
-        if self.waiting:
-            self._handle()
+        self.check()
 
-    def _handle(self, *_):
-        if self.holding:
-            self.waiting = True
-        else:
-            self.holding, self.waiting = True, False
-            raise KeyboardInterrupt
+    def check(self):
+        """Raise ``KeyboardInterrupt`` if a signal waits; a further one waits then."""
+        if self.waiting:
+            number, self.holding, self.waiting = self.waiting, True, None
+            raise KeyboardInterrupt(number)
+
+    def _handle(self, number, frame):
+        self.waiting = number
+        if not self.holding:
+            self.check()
+
+
+def interrupted_status(error):
+    """Return the exit status after a ``KeyboardInterrupt``: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (error.args[0] if error.args else signal.SIGINT)
 
 
 def start_keras():

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and locks."""
 
 import contextlib
 import errno
@@ -6,11 +6,27 @@ import json
 import os
 import shutil
 
-from classify.command import Problem, printable
+import filelock
+
+from classify.command import Problem, describe, printable
+
+ELSEWHERE = "work in another folder, or name one that you may write to (--out)"
+REMEDIES = {
+    errno.EACCES: ELSEWHERE,
+    errno.EPERM: ELSEWHERE,
+    errno.EROFS: ELSEWHERE,
+    errno.ENOENT: "was its folder removed? Earlier results are as they were",
+    errno.ENOTDIR: "a file is where a folder should be; move it away",
+    errno.EEXIST: "a file is where a folder should be; move it away",
+}
 
 
-class DiskFull(Problem, OSError):
-    """A file that the disk has no room for: also an ``OSError``, as whoever writes files expects one."""
+class Unwritable(Problem, OSError):
+    """A file that cannot be written: also an ``OSError``, as whoever writes files expects one."""
+
+
+class DiskFull(Unwritable):
+    """A file that the disk has no room for."""
 
 
 @contextlib.contextmanager
@@ -25,7 +41,7 @@ def whole(path, size=None, sync=True):
         sync: whether to wait until it is on the disk. One of many small files need not, if a copy of it is elsewhere.
 
     Raises:
-        DiskFull: what was half written is removed.
+        Unwritable: what was half written is removed. Where the disk is full it is a ``DiskFull``.
     """
     beside = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -38,13 +54,78 @@ def whole(path, size=None, sync=True):
         os.replace(beside, path)
     except OSError as error:
         if not _is_full(error):
-            raise
+            raise _unwritable(path, error) from error
         _remove(beside)  # first, so that the room it took counts as free
         needed = f" it needs about {_megabytes(size)}," if size else ""
         free = _megabytes(shutil.disk_usage(path.parent).free)
         raise DiskFull(f"{printable(path)} cannot be written, the disk is full:{needed} {free} are free") from error
     finally:
         _remove(beside)
+
+
+def make_folder(path):
+    """Make a folder, and those above it, if it is not there.
+
+    Raises:
+        Unwritable: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def lock(path, wait=False):
+    """Return a held ``filelock.FileLock``, which a process that dies lets go of; None if another process holds it.
+
+    Args:
+        path: the lock's file.
+        wait: whether to wait until the other process lets go of it.
+
+    Raises:
+        Unwritable: there can be no such file.
+    """
+    held = filelock.FileLock(path, blocking=wait)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        return None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return held
+
+
+def unlock(held):
+    """Let go of what ``lock`` returned, and remove the file."""
+    with contextlib.suppress(OSError):  # Windows removes no open file
+        os.unlink(held.lock_file)
+    held.release()
+
+
+def each_locked(paths):
+    """Yield each of the locks' ``paths`` while this process holds it, so that several processes share the work.
+
+    Those that others hold come last: this process waits for them, and then finds their work done.
+    """
+    busy = []
+    for wait, some in ((False, paths), (True, busy)):
+        for path in some:
+            held = lock(path, wait)
+            if held is None:
+                busy.append(path)
+                continue
+            try:
+                yield path
+            finally:
+                unlock(held)
+
+
+def _unwritable(path, error):
+    """Return an ``OSError`` as an ``Unwritable`` that says what to do, if that is known."""
+    if isinstance(error, Problem) or error.errno not in REMEDIES:
+        return error
+    reason = describe(OSError(error.errno, os.strerror(error.errno)))
+    return Unwritable(f"{printable(path)} cannot be written: {reason}; {REMEDIES[error.errno]}")
 
 
 def _is_full(error):
@@ -64,7 +145,7 @@ def _remove(path):
 
 def write_text(path, text):
     """Write a text file whole, in UTF-8; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
 

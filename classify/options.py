@@ -214,4 +214,11 @@ def add_training(parser, recipes, augment, optimizers, image_size, more_epochs="
         help="arithmetic of training. Default: bfloat16 where the processor multiplies it natively",
     )
     add("--out", type=path, metavar="FOLDER", help="the run's folder. Default: a new one under runs/")
-    add("--overwrite", action="store_true", help="replace the finished run in that folder")
+    add("--overwrite", action="store_true", help="replace the run in that folder, finished or not")
+    add(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with an unfinished run, with its own options. Default: the newest one",
+    )

@@ -3,7 +3,7 @@
 import textwrap
 import time
 
-from classify.command import Problem, note, printable
+from classify.command import Problem, interrupted_status, note, printable
 from classify.data.decoding import REDUCTION
 from classify.data.splits import fingerprint
 from classify.environment import processor
@@ -46,13 +46,13 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         save_litert(model, path, made_from)
         measured = measure(run, model, data)
         draw(run, data, state, measured, name)
-    except KeyboardInterrupt:
-        state.interrupted = True
+    except KeyboardInterrupt as error:
+        state.interrupted = state.interrupted or interrupted_status(error)
         note("\ninterrupted; the rest of the measuring is left out")
     except (Problem, OSError) as error:  # the model is worth a run that lacks the rest
         failure = error
     run.interrupts.hold()
-    seconds = time.perf_counter() - started
+    seconds = run.earlier + time.perf_counter() - started
     record(run, data, state, settings, precision, probabilities, temperature, seconds)
     tell(run, data, state, measured, name, temperature, seconds)
     if failure:

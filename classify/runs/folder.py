@@ -4,13 +4,13 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
-import filelock
-
 from classify import environment, files
-from classify.command import Interrupts, Problem, printable
+from classify.command import Interrupts, Problem, note, printable
 from classify.runs import history
+from classify.runs.checkpoint import Checkpoints
 
 ROOT = Path("runs")
 LOCK = ".lock"
@@ -23,44 +23,55 @@ class Run:
 
     While it is filled no other process can fill it, and Ctrl-C waits, except where ``interrupts`` is released. Where it
     takes the place of a finished run its files lie in a folder inside until then, so that a training that fails leaves
-    the former run as it was. Leaving the ``with`` block without anything saved removes the folder again.
+    the former run as it was. Leaving the ``with`` block without anything saved removes the folder again; leaving it
+    with checkpoints says how to go on.
 
     Attributes:
         folder: the run's folder.
         work: where its files are written until it is finished.
         interrupts: the ``Interrupts`` in force.
+        checkpoints: the run's ``Checkpoints``.
+        saved: the checkpoint to go on from, as ``Checkpoints.newest`` returns it, until a stage has taken it; or None.
+        earlier: how many seconds the run took before it was gone on with.
     """
 
     def __init__(self, folder):
         self.folder = self.work = Path(folder)
         self.interrupts = Interrupts()
+        self.checkpoints = Checkpoints(self.folder)
+        self.saved, self.earlier = None, 0.0
 
     def __enter__(self):
         """Raise ``Problem`` if another process fills the folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = filelock.FileLock(self.folder / LOCK, blocking=False)
-        try:
-            self.lock.acquire()
-        except filelock.Timeout as error:
-            raise Problem(f"{printable(self.folder)} is in use: another process writes to it", status=2) from error
+        files.make_folder(self.folder)
+        self.lock = files.lock(self.folder / LOCK)
+        if self.lock is None:
+            raise Problem(f"{printable(self.folder)} is in use: another process writes to it", status=2)
         shutil.rmtree(self.folder / NEW, ignore_errors=True)  # of a process that was killed
         if (self.folder / "run.json").exists():
             self.work = self.folder / NEW
             self.work.mkdir()
+        self.opened = time.perf_counter()
         self.interrupts.__enter__()
         self.interrupts.hold()
         return self
 
     def __exit__(self, *error):
         shutil.rmtree(self.folder / NEW, ignore_errors=True)
-        with contextlib.suppress(OSError):  # Windows removes no open file; there the lock removes its own
-            (self.folder / LOCK).unlink()
-        self.lock.release()
+        if self.checkpoints.exist:
+            script, folder = self.checkpoints.begun()["script"], printable(self.folder)
+            note(f"\ngo on with it:  python {script} --resume {folder}")
+        files.unlock(self.lock)
         with contextlib.suppress(OSError):  # raised unless the folder is empty
             self.folder.rmdir()
         self.interrupts.__exit__()
         if not any(error):
             self.interrupts.release()
+
+    @property
+    def seconds(self):
+        """How long the run took until now, without the time that it lay still."""
+        return self.earlier + time.perf_counter() - self.opened
 
     def save_figure(self, name, figure):
         """Write a matplotlib figure as a picture file."""
@@ -80,6 +91,8 @@ class Run:
         self.save_json("run.json", {"status": status, **entries, **made_with})
         if self.work != self.folder:
             self.take_place(RUN_FILES)
+        if status == "finished":
+            self.checkpoints.remove()
 
     def take_place(self, names):
         """Replace these files of the former run, or remove those that are not new.
@@ -124,18 +137,22 @@ def folder_for(out, recipe, data, overwrite=False):
 
 def _claimed(folder):
     """Make a folder and return whether it is new, so that of two processes only one gets its name."""
+    files.make_folder(folder.parent)
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir()
     except FileExistsError:
         return False
     return True
 
 
 def check_free(out, overwrite=False):
-    """Raise ``Problem`` if ``out`` is a file or, without ``overwrite``, holds a finished run."""
+    """Raise ``Problem`` if ``out`` is a file or, without ``overwrite``, holds a run, finished or not."""
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise Problem(f"--out {printable(out)} is a file; it takes a folder", status=2)
+    if Checkpoints(folder).exist and not overwrite:
+        hint = f"go on with --resume {printable(out)}, or pass --overwrite to begin again, or another --out"
+        raise Problem(f"{printable(out)} holds an unfinished run; {hint}", status=2)
     if (folder / "run.json").exists() and not overwrite:
         hint = "pass --overwrite to replace it, or another --out"
         raise Problem(f"{printable(out)} holds a finished run; {hint}", status=2)

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 
 from classify.backends import backend
-from classify.command import Problem, note
+from classify.command import Problem, interrupted_status, note, printable
 from classify.inference.predictor import BATCH_SIZE
 from classify.progress import duration
 from classify.training.batches import one_hot
-from classify.training.callbacks import StateKeeper, Timer, TrainingProgress
+from classify.training.callbacks import Diverged, StateKeeper, Timer, TrainingProgress
 from classify.training.state import TrainingState
 
 
@@ -40,39 +40,74 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
         stage: what is trained, for the state.
         after: the ``TrainingState`` at the end of a former stage, if any; the best epoch of both is kept.
 
-    Ctrl-C ends the training with the best epoch so far. Before and after it waits, as ``run.interrupts`` says.
+    A run that is gone on with goes on from its checkpoint. If that is of a later stage, there is nothing to do here.
+
+    A signal ends the training after the step under way with the best epoch so far. Before and after it waits, as
+    ``run.interrupts`` says.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came before the end of the first epoch of all.
+        KeyboardInterrupt: a signal came before the end of the first epoch of all.
         Problem: no epoch ended with a finite loss.
     """
     state = after.next_stage(model, stage) if after else TrainingState(model, stage)
+    if run.saved and run.saved[0]["stage"] != stage:
+        return state
     validated = len(validation) > 0
     validation_batches = validation_stream(validation, batches) if validated else None
     steps = batches.num_batches
+    keeper = StateKeeper(state, run, epochs, steps, patience if validated else None)
     try:
         run.interrupts.release()
-        announce(state, batches, validation_batches, epochs)
-        keeper = StateKeeper(state, run, patience if validated else None)
-        with TrainingProgress(epochs, steps, len(batches.split)) as progress:
-            model.fit(
-                backend.stream(lambda number: batches.batch(*divmod(int(number), steps)), epochs * steps),
-                epochs=epochs,
-                steps_per_epoch=steps,
-                validation_data=validation_batches,
-                callbacks=[keeper, progress],
-                shuffle=False,
-                verbose=0,
-            )
+        announce(state, batches, validation_batches, epochs - (run.saved[0]["epoch"] if run.saved else 0))
         run.interrupts.hold()
-    except KeyboardInterrupt:
+        begin(state, run, keeper)
+        with TrainingProgress(state, epochs, steps, len(batches.split)) as progress:
+            while not keeper.done:
+                train(state, batches, validation_batches, epochs, [keeper, progress])
+    except KeyboardInterrupt as error:
+        state.interrupted = interrupted_status(error)
         if state.best_weights is None:
+            if state.interrupted == 130 and not (run.saved or state.epoch or state.step):
+                run.checkpoints.remove()  # the user does not want this run; a machine that stops may go on with it
             raise
-        state.interrupted = True
-    if state.best_weights is None:
-        raise Problem("training diverged: the loss is no number; try a smaller --learning-rate")
+    except Diverged as error:
+        diverged = f"training diverged {error}: the loss is no number; try a smaller --learning-rate"
+        if state.best_weights is None:
+            run.checkpoints.remove()  # it would end the same way
+            run.save_history(state.history)
+            raise Problem(diverged) from error
+        note(f"\n{diverged}\nThe best epoch before is kept.")
     model.set_weights(state.best_weights)
     return state
+
+
+def begin(state, run, keeper):
+    """Let a stage begin with a checkpoint: the one that the run goes on from, or a new one."""
+    if run.saved is None:
+        keeper.save()
+        return
+    (description, arrays, saved), run.saved = run.saved, None
+    state.restore(description, arrays)
+    if state.history:
+        run.save_history(state.history)
+    place = f"epoch {min(state.epoch + 1, keeper.epochs)}, step {state.step} of {keeper.steps}"
+    note(f"{printable(run.folder)}   from {place}, saved {duration(max(0, time.time() - saved))} ago\n")
+
+
+def train(state, batches, validation_batches, epochs, callbacks):
+    """Train to the end; where the state is within an epoch, to the end of that one."""
+    steps, last = batches.num_batches, state.epoch + 1 if state.step else epochs
+    first = state.epoch * steps + state.step
+    state.model.fit(
+        backend.stream(lambda number: batches.batch(*divmod(first + int(number), steps)), last * steps - first),
+        initial_epoch=state.epoch,
+        epochs=last,
+        steps_per_epoch=steps - state.step,
+        validation_data=validation_batches,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
 
 
 def validation_stream(split, batches):
@@ -107,7 +142,8 @@ def announce(state, batches, validation_batches, epochs, steps=3):
         variable.assign(value)
     model.reset_metrics()
     seconds = epochs * (train * batches.num_batches + validate)
-    note(f"{epochs} epochs will take about {duration(seconds)}; Ctrl-C keeps the best epoch so far\n")
+    if epochs:
+        note(f"{epochs} epochs will take about {duration(seconds)}; Ctrl-C keeps the best epoch so far\n")
 
 
 def float32_copy(model, build):

@@ -1,12 +1,15 @@
-"""What every training begins with: data, arithmetic and seed."""
+"""What every training begins with: data, arithmetic, seed and a run's folder."""
 
 import dataclasses
 
 import keras
 
-from classify.command import note
+from classify import environment
+from classify.command import Problem, note, printable
 from classify.data import sources, splits
 from classify.precision import choose
+from classify.runs import unfinished
+from classify.runs.folder import Run, folder_for
 
 
 def prepare(settings, size_for):
@@ -32,3 +35,40 @@ def prepare(settings, size_for):
         note(f"{'also' if source.mirror else 'not'} trained on mirrored images")
     keras.utils.set_random_seed(settings.seed)
     return data, precision, reason
+
+
+def open_run(settings, data):
+    """Return the ``Run`` to fill, not entered yet: a new one, or the one that the settings go on with."""
+    if settings.resume:
+        return Run(settings.resume)
+    new = unfinished.mention(settings.script) and not settings.out
+    folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
+    if new:
+        note(f"This run is a new one, in {printable(folder)}.\n")
+    return Run(folder)
+
+
+def begin(run, settings, data, precision):
+    """Write down what an entered ``Run`` is begun with; of one that is gone on with, check that it is the same.
+
+    Raises:
+        Problem: the data are others.
+    """
+    made_with = {"processor": environment.processor(), "packages": environment.packages()}
+    entries = {"precision": precision, "data_fingerprint": _fingerprint(data)}
+    if not settings.resume:
+        options = settings.options() | {"data": data.source.option}
+        run.checkpoints.begin(script=settings.script, options=options, **entries, **made_with)
+        return
+    begun = run.checkpoints.begun()
+    if begun.get("data_fingerprint") != entries["data_fingerprint"]:
+        raise Problem(f"{printable(run.folder)} was begun with other images than {data.source.where} holds")
+    changed = [name for name, value in made_with.items() if begun.get(name) != value]
+    if changed:
+        note(f"{' and '.join(changed)} changed since the run was begun: it may end with other last digits")
+    run.saved = run.checkpoints.newest()
+    run.earlier = run.saved[0]["run_seconds"] if run.saved else 0.0
+
+
+def _fingerprint(data):
+    return splits.fingerprint(data.train) + splits.fingerprint(data.validation)

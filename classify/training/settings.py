@@ -1,11 +1,16 @@
 """What a training run is told: a recipe, and what the command line changes in it."""
 
+import argparse
 import dataclasses
+from pathlib import Path
 
+from classify.command import Problem, printable
+from classify.runs import unfinished
 from classify.training.optimizers import OPTIMIZERS
 
 IMAGES, SIDE = 45_000, 32  # the training images of CIFAR-10 and their pixels a side: what the recipes are made for
 SMALLEST_BATCH = 16
+MAY_DIFFER = {"data", "data_dir", "resume"}  # where a run that is gone on with finds its data
 STEPS = 20  # of an epoch, at least: an epoch of a few steps would teach little
 
 
@@ -39,6 +44,12 @@ class TrainingSettings:
     precision: str = "auto"
     out: str | None = None
     overwrite: bool = False
+    resume: Path | None = None  # the folder of a run to go on with
+
+    @property
+    def script(self):
+        """The name of the script that trains so."""
+        return "train_inception.py" if self.recipe == "inception" else "train_cnn.py"
 
     def suited(self, recipe, images, side=SIDE, pictures=False):
         """Return these settings with the epochs and the batch size that were asked for, else with what suits the data.
@@ -62,7 +73,8 @@ class TrainingSettings:
     def options(self):
         """Return what run.json records: all but where the run lies."""
         options = dataclasses.asdict(self)
-        del options["out"], options["overwrite"]
+        for name in ("out", "overwrite", "resume"):
+            del options[name]
         return options
 
 
@@ -82,3 +94,31 @@ def settled(args, recipe):
     # Keras multiplies the decay by the learning rate: their product is what the recipe means.
     defaults["weight_decay"] = recipe.get("weight_decay", 0.0) / times
     return defaults | given
+
+
+def resumed(kind, script, parser, argv, run):
+    """Return the settings of the run that ``--resume`` names, whose data may lie elsewhere now.
+
+    Args:
+        kind: the script's class of settings.
+        script: its name.
+        parser: the ``Parser`` of its command line.
+        argv: the command line.
+        run: what follows ``--resume``.
+
+    Raises:
+        Problem: there is no such run, or the command line has an option that differs from the run's.
+    """
+    found = unfinished.find(run, script)
+    # Options that are in the namespace keep their values, unless the command line has others.
+    given = vars(parser.parse_args(argv, argparse.Namespace(**found.options)))
+    begun = {"out": None, "overwrite": False, **found.options}
+    wrong = [f"--{name.replace('_', '-')}" for name in given if name not in MAY_DIFFER and given[name] != begun.get(name)]
+    if wrong:
+        folder = printable(found.folder)
+        raise Problem(f"{folder} was begun with another {' and '.join(wrong)}: leave it out, or begin a new run", status=2)
+    settings = given | {"precision": found.begun["precision"], "resume": found.folder}
+    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    if settings.keys() != fields.keys() or not all(isinstance(settings[name], fields[name]) for name in fields):
+        raise Problem(f"{printable(found.folder)} was begun by another version of {script}: begin a new run")
+    return kind(**settings)

@@ -2,9 +2,13 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
+from classify.command import Problem
 from classify.runs.history import score
+
+COUNTERS = "stage", "epoch", "step", "first", "best_epoch", "seconds", "history"  # a checkpoint's, besides arrays
 
 
 @dataclasses.dataclass
@@ -22,7 +26,9 @@ class TrainingState:
         first: how many epochs of ``history`` belong to former stages.
         best_epoch: the number in ``history``, from 1, of the epoch to keep; None before the first one.
         best_weights: the model's weights at its end, as ``get_weights`` returns them.
-        interrupted: whether Ctrl-C ended the training.
+        interrupted: 0, or the exit status where a signal ended the training: 130 for Ctrl-C, 143 for SIGTERM.
+        seconds: how long the epoch under way took in a process that was killed.
+        counted: what the metrics had counted of that epoch; empty where it begins here.
     """
 
     model: Any
@@ -33,7 +39,9 @@ class TrainingState:
     first: int = 0
     best_epoch: int | None = None
     best_weights: list | None = None
-    interrupted: bool = False
+    interrupted: int = 0
+    seconds: float = 0.0
+    counted: list = dataclasses.field(default_factory=list)
 
     @property
     def variables(self):
@@ -65,7 +73,7 @@ class TrainingState:
 
     def end_epoch(self, results):
         """Take in an epoch's results, history.csv's entries without its number; return whether they are all finite."""
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         results = {"epoch": len(self.history) + 1, **results}
         self.history.append(results)
         if not all(math.isfinite(value) for value in results.values()):
@@ -73,3 +81,54 @@ class TrainingState:
         if self.best_weights is None or score(results) > score(self.history[self.best_epoch - 1]):
             self.best_epoch, self.best_weights = results["epoch"], self.model.get_weights()
         return True
+
+    def checkpoint(self):
+        """Return (description, arrays) of all that ``restore`` takes back: a dictionary for JSON, NumPy arrays."""
+        values = [variable.numpy() for variable in [*self.variables, *self.metric_variables]]
+        description = {name: getattr(self, name) for name in COUNTERS}
+        return description | {"variables": self._layout()}, [*values, *(self.best_weights or [])]
+
+    def restore(self, description, arrays):
+        """Take back what ``checkpoint`` returned, of the same stage of the same network.
+
+        Raises:
+            Problem: it is another network's, or another version's of the packages.
+        """
+        self.best_epoch = description["best_epoch"]
+        layout = self._layout()
+        shapes = [[list(array.shape), str(array.dtype)] for array in arrays]
+        if description["variables"] != layout or shapes != [entry[2:] for entry in layout]:
+            raise Problem("the checkpoint is of another network, or of another version of Keras: train again")
+        for name in COUNTERS:
+            setattr(self, name, description[name])
+        variables, metrics = self.variables, self.metric_variables
+        for variable, value in zip(variables, arrays, strict=False):
+            variable.assign(value)
+        arrays = arrays[len(variables) :]
+        self.counted = arrays[: len(metrics)] if self.step else []
+        self.best_weights = arrays[len(metrics) :] or None
+
+    def restore_metrics(self):
+        """Let the metrics go on from what they had counted of the epoch under way. Keras resets them before it."""
+        for variable, value in zip(self.metric_variables, self.counted, strict=False):
+            variable.assign(value)
+        self.counted = []
+
+    def _layout(self):
+        """What a checkpoint holds, in order: kind, path, shape and dtype of each array."""
+        kinds = {
+            "model": self.model.variables,
+            "optimizer": self.variables[len(self.model.variables) :],
+            "metric": self.metric_variables,
+            "best": self.model.weights if self.best_epoch else [],
+        }
+        return [
+            [kind, _without_numbers(variable.path), list(variable.shape), variable.dtype]
+            for kind, variables in kinds.items()
+            for variable in variables
+        ]
+
+
+def _without_numbers(path):
+    """Return a variable's path without the numbers that Keras appends: they count what a process has built before."""
+    return re.sub(r"_\d+(?=/|$)", "", path)

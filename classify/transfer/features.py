@@ -16,7 +16,7 @@ from keras import layers
 
 from classify.command import note
 from classify.data.store import Shards
-from classify.files import whole
+from classify.files import each_locked, make_folder, whole
 from classify.progress import track
 from classify.training.batches import Batches, random_stream
 from classify.training.loop import dtype_policy
@@ -58,7 +58,7 @@ class Extractor:
             images: ``Images``, uint8 of shape (N, H, W, 3). A batch of them at a time is in memory.
             name: which images they are, for the bar: 'train'.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         width = self.network.output_shape[-1]
         blocks = [np.arange(first, min(first + SHARD, len(images))) for first in range(0, len(images), SHARD)]
         keys = [_key(images, rows) for rows in blocks]
@@ -84,10 +84,16 @@ class Extractor:
     def _compute(self, images, missing, files):
         """Compute the missing shards, note their paths in ``files``, and yield the number of images after each batch.
 
-        ``missing`` holds the rows of each shard by its key.
+        ``missing`` holds the rows of each shard by its key. A shard that another process is at is waited for.
         """
-        for key, rows in missing.items():
-            features = []
+        locks = {self.folder / f".{key}.lock": key for key in missing}
+        for lock in each_locked(locks):
+            key = locks[lock]
+            rows, features = missing[key], []
+            files[key] = self._kept(key)
+            if files[key]:
+                yield len(rows)
+                continue
             for batch in _batches(rows):
                 features.append(self.network.predict_on_batch(images[batch]))
                 yield len(features[-1])

@@ -31,6 +31,7 @@ def fine_tune(model, blocks, batches, validation, optimizer, run, precision, aft
         precision: ``"float32"`` or ``"bfloat16"``.
         after: the ``TrainingState`` at the end of the head's training.
     """
+    keras.utils.set_random_seed(batches.seed)  # dropout's, whether the head was trained just now or before a resume
     network, copy = _network(model, blocks, precision)
     network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     count = sum(math.prod(weight.shape) for weight in network.trainable_weights)
