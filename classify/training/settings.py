@@ -113,10 +113,14 @@ def resumed(kind, script, parser, argv, run):
     # Options that are in the namespace keep their values, unless the command line has others.
     given = vars(parser.parse_args(argv, argparse.Namespace(**found.options)))
     begun = {"out": None, "overwrite": False, **found.options}
-    wrong = [f"--{name.replace('_', '-')}" for name in given if name not in MAY_DIFFER and given[name] != begun.get(name)]
+    wrong = [
+        f"--{name.replace('_', '-')}" for name in given if name not in MAY_DIFFER and given[name] != begun.get(name)
+    ]
     if wrong:
         folder = printable(found.folder)
-        raise Problem(f"{folder} was begun with another {' and '.join(wrong)}: leave it out, or begin a new run", status=2)
+        raise Problem(
+            f"{folder} was begun with another {' and '.join(wrong)}: leave it out, or begin a new run", status=2
+        )
     settings = given | {"precision": found.begun["precision"], "resume": found.folder}
     fields = {field.name: field.type for field in dataclasses.fields(kind)}
     if settings.keys() != fields.keys() or not all(isinstance(settings[name], fields[name]) for name in fields):

@@ -56,9 +56,9 @@ class TrainingState:
 
     @property
     def waited(self):
-        """How many epochs have ended since the stage's best validation accuracy."""
+        """How many epochs have ended since the stage's best validation accuracy; 0 before the first."""
         accuracies = [epoch["val_accuracy"] for epoch in self.history[self.first :]]
-        return len(accuracies) - 1 - accuracies.index(max(accuracies))
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
     def next_stage(self, model, stage):
         """Return the state in which a further stage begins, whose model has the best epoch's weights."""
