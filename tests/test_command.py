@@ -146,6 +146,21 @@ def test_a_second_ctrl_c_waits_until_it_is_released(ctrl_c):
         ctrl_c()  # the former handler is back
 
 
+def test_sigterm_is_told_from_ctrl_c(ctrl_c):
+    with command.Interrupts() as interrupts:
+        interrupts.hold()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt) as first:
+            interrupts.check()
+        ctrl_c()  # waits, as check() does not release
+        with pytest.raises(KeyboardInterrupt) as second:
+            interrupts.check()
+        interrupts.check()
+    assert [command.interrupted_status(error.value) for error in (first, second)] == [143, 130]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert status(raiser(first.value)) == 143
+
+
 def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -9,12 +9,11 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import filelock
 import numpy as np
 
 from classify.command import Problem, note, printable
 from classify.environment import cores
-from classify.files import whole, write_json
+from classify.files import each_locked, make_folder, whole, write_json
 from classify.progress import track
 
 ROOT = Path("stores")
@@ -45,7 +44,7 @@ class Shards:
 def make(folder, count, items, read, size, doing):
     """Return pictures as ``Shards`` and what is known of each, reading only those that no shard holds yet.
 
-    Several processes may make one store: each waits for a shard that another one is making.
+    Several processes may make one store: they share the work.
 
     Args:
         folder: where the shards lie. Its name stands for all that they are made from.
@@ -68,8 +67,9 @@ def make(folder, count, items, read, size, doing):
         total = sum(last - first for first, last in missing.values())
         _check_room(folder, total * size * size * 3)
         note(f"store of {total:,} pictures, {_megabytes(total * size * size * 3)}; delete {folder.parent} to free it")
+        locks = {folder / f".{number:05}.lock": (number, part) for number, part in missing.items()}
         with ThreadPoolExecutor(cores()) as threads:
-            shards = (_shard(folder, number, part, items, read, size, threads) for number, part in missing.items())
+            shards = (_shard(folder, *locks[lock], items, read, size, threads) for lock in each_locked(locks))
             for _ in track((done for shard in shards for done in shard), total, doing, size=int):
                 pass
     known = [fact for number in parts for fact in json.loads(_facts(folder, number).read_text(encoding="utf-8"))]
@@ -87,24 +87,23 @@ def _facts(folder, number):
 def _shard(folder, number, part, items, read, size, threads):
     """Make a shard, unless another process made it meanwhile; yield 1 for each picture."""
     first, last = part
-    with filelock.FileLock(folder / f".{number:05}.lock"):
-        if _facts(folder, number).is_file():
-            yield last - first
-            return
-        facts = []
-        with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
-            pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
-            for row, (picture, fact) in enumerate(threads.map(read, items(first, last))):
-                pixels[row] = 0 if picture is None else picture
-                facts.append(fact)
-                yield 1
-            pixels.flush()
-            del pixels
-        write_json(_facts(folder, number), facts)  # last: it says that the shard is whole
+    if _facts(folder, number).is_file():
+        yield last - first
+        return
+    facts = []
+    with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
+        pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
+        for row, (picture, fact) in enumerate(threads.map(read, items(first, last))):
+            pixels[row] = 0 if picture is None else picture
+            facts.append(fact)
+            yield 1
+        pixels.flush()
+        del pixels
+    write_json(_facts(folder, number), facts)  # last: it says that the shard is whole
 
 
 def _check_room(folder, needed):
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise Problem(

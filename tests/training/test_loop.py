@@ -1,4 +1,5 @@
 import csv
+import signal
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ from classify.backends.tensorflow import BatchNormalization
 from classify.command import Problem
 from classify.data.dataset import Split
 from classify.runs.folder import Run
-from classify.training import loop
+from classify.training import callbacks, loop
 from classify.training.batches import Batches
 from classify.training.optimizers import make_optimizer
 from classify.training.state import TrainingState
@@ -29,11 +30,11 @@ def build(**options):
     return build_cnn("small", (16, 16, 3), 4, dropout=0.2, **options)
 
 
-def compiled(learning_rate=3e-3, precision="float32"):
+def compiled(learning_rate=3e-3, precision="float32", optimizer="adam"):
     keras.utils.set_random_seed(0)
     with loop.dtype_policy(precision):
         model = build(normalization=BatchNormalization)
-    optimizer = make_optimizer("adam", learning_rate, weight_decay=0.01)
+    optimizer = make_optimizer(optimizer, learning_rate, weight_decay=0.01)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -67,7 +68,7 @@ def test_training_learns_and_history_grows_by_a_row_an_epoch(split, tmp_path):
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
-def test_the_best_epoch_is_kept(split, tmp_path, monkeypatch):
+def test_the_best_epoch_is_kept(split, tmp_path, monkeypatch, capsys):
     class Ruin(keras.callbacks.Callback):
         """Makes every epoch after the second one worthless, before it is validated."""
 
@@ -81,7 +82,9 @@ def test_the_best_epoch_is_kept(split, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(loop, "announce", lambda *args: None)
     model, state = fitted(split, tmp_path, epochs=4, model=with_callback(compiled(), Ruin()))
-    assert state.best_epoch <= 2 and len(state.history) == 3  # a loss that is no number ends the training
+    assert state.best_epoch <= 2 and len(state.history) == 2  # a loss that is no number ends the training
+    notice = "training diverged in epoch 3, step 2 of 3: the loss is no number; try a smaller --learning-rate\n"
+    assert notice in capsys.readouterr().err
     for kept, then in zip(model.get_weights(), seen[state.best_epoch - 1], strict=True):
         np.testing.assert_array_equal(kept, then)
 
@@ -89,8 +92,9 @@ def test_the_best_epoch_is_kept(split, tmp_path, monkeypatch):
 def test_a_training_that_diverges_at_once_is_a_problem(split, tmp_path):
     model = compiled()
     model.set_weights([weight * np.nan for weight in model.get_weights()])
-    with pytest.raises(Problem, match="training diverged.*--learning-rate"):
+    with pytest.raises(Problem, match="training diverged in epoch 1, step 1 of 3: .*--learning-rate"):
         fitted(split, tmp_path, model=model)
+    assert not (tmp_path / "checkpoints").exists()  # it would end the same way
 
 
 def test_a_second_stage_that_is_worse_leaves_the_first_ones_weights(split, tmp_path):
@@ -127,11 +131,8 @@ def test_batches_come_in_their_own_order_and_the_state_follows(split, tmp_path):
 
     class Follow(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            [keeper] = [callback for callback in self._callbacks() if hasattr(callback, "state")]
+            keeper = callbacks[0]
             followed.append((keeper.state.epoch, keeper.state.step))
-
-        def _callbacks(self):
-            return callbacks
 
     model, callbacks = compiled(), []
     fit = model.fit
@@ -222,3 +223,135 @@ def test_the_float32_copy_answers_as_the_trained_model(split, tmp_path, precisio
     tolerance = 1e-5 if precision == "float32" else 0.05
     expected = model.predict(split.images, verbose=0)
     np.testing.assert_allclose(copy.predict(split.images, verbose=0), expected, atol=tolerance)
+
+
+class Killed(BaseException):
+    """In place of kill -9: nothing is done any more."""
+
+
+class KillAt(keras.callbacks.Callback):
+    """Ends a training before it validates, or after a number of steps."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps -= 1
+        if self.steps == 0:
+            raise Killed
+
+
+def gone_on_with(split, folder, model, **options):
+    """Go on with the run in a folder, as a new process would: with a new model."""
+    batches = Batches(split, classes=4, batch_size=32, mirror=False)
+    with Run(folder) as run:
+        run.saved = run.checkpoints.newest()
+        state = loop.fit(model, batches, split, 3, run, **options)
+    return model, state
+
+
+def killed(split, folder, model, steps):
+    batches = Batches(split, classes=4, batch_size=32, mirror=False)
+    with pytest.raises(Killed), Run(folder) as run:
+        run.checkpoints.begin(script="train_cnn.py")
+        with pytest.MonkeyPatch.context() as patch:
+            announce = loop.announce
+            patch.setattr(loop, "announce", lambda *args: announce(*args) or with_callback(model, KillAt(steps)))
+            loop.fit(model, batches, split, 3, run)
+
+
+def without_seconds(state):
+    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in state.history]
+
+
+def assert_same(mine, its):
+    for a, b in zip(
+        [*mine.variables, *mine.optimizer.variables], [*its.variables, *its.optimizer.variables], strict=True
+    ):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+
+
+@pytest.fixture
+def frequent(monkeypatch):
+    """A checkpoint after each step."""
+    for name in ("EVERY", "WITHIN", "PATIENCE"):
+        monkeypatch.setattr(callbacks, name, 0)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "precision", "steps"), [("adam", "bfloat16", 5), ("muon", "float32", 3), ("muon", "bfloat16", 7)]
+)
+def test_a_killed_training_that_goes_on_ends_the_same_to_the_bit(
+    optimizer, precision, steps, split, tmp_path, frequent, capsys
+):
+    """Within an epoch, at its end, and just before the last one ends."""
+    twin, expected = fitted(split, tmp_path / "twin", model=compiled(0.01, precision, optimizer))
+    killed(split, tmp_path / "mine", compiled(0.01, precision, optimizer), steps)
+    model, state = gone_on_with(split, tmp_path / "mine", compiled(0.01, precision, optimizer))
+    # Killed after a step, before its checkpoint: that of the step before is the newest.
+    epoch, step = divmod(steps - 1, 3)
+    assert f"from epoch {epoch + 1}, step {step} of 3, saved" in capsys.readouterr().err
+    assert without_seconds(state) == without_seconds(expected) and state.best_epoch == expected.best_epoch
+    assert_same(model, twin)
+    assert not state.counted and len(state.history) == 3
+
+
+def test_without_frequent_checkpoints_it_goes_on_from_the_first_one(split, tmp_path):
+    twin, _ = fitted(split, tmp_path / "twin")
+    killed(split, tmp_path / "mine", compiled(), 4)
+    assert sorted(path.name for path in (tmp_path / "mine" / "checkpoints").glob("*.npz")) == ["1.npz"]
+    model, _ = gone_on_with(split, tmp_path / "mine", compiled())
+    assert_same(model, twin)
+
+
+def test_early_stopping_counts_on_and_a_training_that_ended_does_not_begin_again(split, tmp_path, frequent):
+    _, before = fitted(split, tmp_path, epochs=50, model=compiled(learning_rate=1e-12), patience=2)
+    model, state = gone_on_with(split, tmp_path, compiled(), patience=2)
+    assert state.history == before.history and state.waited == 2
+    for a, b in zip(model.get_weights(), before.best_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_stage_is_passed_over_where_the_checkpoint_is_a_later_ones(split, tmp_path, frequent):
+    model = compiled()
+    with Run(tmp_path) as run:
+        run.saved = {"stage": "fine-tuning"}, [], 0.0
+        state = loop.fit(model, None, split, 3, run, stage="head")
+        assert (state.epoch, state.history) == (0, []) and run.saved
+
+
+def test_a_checkpoint_of_another_network_is_a_problem(split, tmp_path):
+    fitted(split, tmp_path)
+    with pytest.raises(Problem, match="the checkpoint is of another network"):
+        gone_on_with(split, tmp_path, compiled(optimizer="sgd"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_step_and_leaves_a_checkpoint_there(number, status, split, tmp_path, ctrl_c):
+    class Send(keras.callbacks.Callback):
+        """A signal in the middle of the fifth step."""
+
+        def on_train_batch_begin(self, batch, logs=None):
+            seen.append(batch)
+            if len(seen) == 5:
+                signal.raise_signal(number)
+
+    seen = []
+    model = compiled()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "announce", lambda *args: with_callback(model, Send()))
+        _, state = fitted(split, tmp_path, model=model)
+    assert state.interrupted == status and len(seen) == 5 and len(state.history) == 1
+    twin, _ = fitted(split, tmp_path / "twin")
+    resumed, state = gone_on_with(split, tmp_path, compiled())
+    assert (state.interrupted, len(state.history)) == (0, 3)
+    assert_same(resumed, twin)
+
+
+def test_ctrl_c_before_the_first_step_leaves_nothing_to_go_on_with(split, tmp_path, ctrl_c, monkeypatch):
+    monkeypatch.setattr(loop, "announce", lambda *args: ctrl_c())
+    with pytest.raises(KeyboardInterrupt), Run(tmp_path / "mine") as run:
+        run.checkpoints.begin(script="train_cnn.py")
+        loop.fit(compiled(), Batches(split, classes=4, batch_size=32), split, 3, run)
+    assert not (tmp_path / "mine").exists()

@@ -1,3 +1,4 @@
+import json
 import types
 
 import keras
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from classify.command import Problem
 from classify.training.state import TrainingState
 
 
@@ -61,3 +63,47 @@ def test_all_that_a_step_changes_is_in_it():
         np.testing.assert_array_equal(a, b)
     paths = [variable.path for variable in everything]
     assert any("seed" in path for path in paths) and any("momentum" in path for path in paths)
+
+
+def trained(units=2):
+    """A state of a small network after a step."""
+    model = keras.Sequential([layers.Input((3,)), layers.Dropout(0.5), layers.Dense(units)])
+    model.compile("adam", "mse", metrics=["mae"])
+    model.train_on_batch(np.ones((4, 3), "float32"), np.zeros((4, units), "float32"))
+    state = TrainingState(model, "head", epoch=1, step=1, seconds=2.5)
+    state.history = [{"epoch": 1, "val_accuracy": 0.1 + 0.2, "val_loss": 1.0}]
+    state.best_epoch, state.best_weights = 1, [weight + 1 for weight in model.get_weights()]
+    return state
+
+
+def test_a_checkpoint_gives_everything_back():
+    first, second = trained(), trained()
+    description, arrays = first.checkpoint()
+    description = json.loads(json.dumps(description))
+    for variable in [*second.variables, *second.metric_variables]:
+        variable.assign(variable + 1)
+    second.history, second.best_epoch, second.best_weights, second.step = [], None, None, 0
+    second.restore(description, arrays)
+    second.restore_metrics()
+    for a, b in zip(
+        [*first.variables, *first.metric_variables], [*second.variables, *second.metric_variables], strict=True
+    ):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for a, b in zip(first.best_weights, second.best_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("stage", "epoch", "step", "first", "best_epoch", "seconds", "history"):
+        assert getattr(first, name) == getattr(second, name)
+    kinds = [entry[0] for entry in description["variables"]]
+    assert kinds == sorted(kinds, key=["model", "optimizer", "metric", "best"].index) and len(set(kinds)) == 4
+
+
+def test_a_checkpoint_of_other_shapes_paths_or_types_is_refused():
+    description, arrays = trained().checkpoint()
+    for state, wrong_description, wrong_arrays in (
+        (trained(units=3), description, arrays),
+        (trained(), description | {"variables": description["variables"][::-1]}, arrays),
+        (trained(), description, [array.astype("float64") for array in arrays]),
+        (trained(), description, arrays[:-1]),
+    ):
+        with pytest.raises(Problem, match="of another network"):
+            state.restore(wrong_description, wrong_arrays)
