@@ -139,8 +139,9 @@ def _megabytes(size):
 
 def _remove(path):
     if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # where it could not be written, it is not there
+        path.unlink()
 
 
 def write_text(path, text):

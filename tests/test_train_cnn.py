@@ -1,12 +1,14 @@
 """The command `train_cnn.py`, as a user runs it."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -24,8 +26,10 @@ from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
 from classify.reporting import conclusion
-from classify.training import loop
+from classify.runs.checkpoint import Checkpoints
+from classify.training import callbacks, loop
 from classify.training.callbacks import TrainingProgress
+from classify.training.state import TrainingState
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
 LONG = ("--data", "digits", "--limit", "256", "--recipe", "sprint", "--epochs", "1000")
@@ -211,11 +215,11 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
 
     monkeypatch.setattr(conclusion, "save_keras", interrupted_save)
     monkeypatch.setattr(loop, "TrainingProgress", lambda *args: stopping)
-    stopping = TrainingProgress(2, 8, 128)
+    stopping = TrainingProgress(TrainingState(None, "network"), 2, 8, 128)
     monkeypatch.setattr(stopping, "on_epoch_end", lambda *args: ctrl_c())
     assert train_cnn.main([*QUICK, "--recipe", "sprint"]) == 130
     folder = tmp_path / "runs" / "cnn-sprint-digits"
-    assert {file.name for file in folder.iterdir()} == {"model.keras", "history.csv", "run.json"}
+    assert {file.name for file in folder.iterdir()} == {"model.keras", "history.csv", "run.json", "checkpoints"}
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "interrupted" and run["temperature"] != 1
     model = load_keras(folder / "model.keras")
@@ -225,7 +229,9 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
     assert calibration.fit(validation.labels, rows) == pytest.approx(1, abs=1e-2)  # calibrated it is all the same
     expected = ood.make_rule(rows, validation.images, ood.known(run["unsure"]))
     assert run["unsure"]["threshold"] == pytest.approx(expected["threshold"], abs=1e-2)
-    assert "interrupted after epoch 1" in capsys.readouterr().err
+    progress = capsys.readouterr().err
+    assert "interrupted after epoch 1" in progress
+    assert progress.endswith("\ngo on with it:  python train_cnn.py --resume runs/cnn-sprint-digits\n")
 
 
 def test_a_measuring_that_fails_does_not_lose_the_model(digits_run, tmp_path, without_litert, monkeypatch):
@@ -260,10 +266,97 @@ def test_a_killed_run_is_no_finished_run(tmp_path, monkeypatch, capsys, without_
             break
     process.communicate(timeout=60)
     left = {file.name for file in (tmp_path / "runs" / "cnn-sprint-digits").iterdir()}
-    assert left == {"history.csv", ".lock"}  # the lock of a process that is gone holds nobody up
+    assert left == {"history.csv", ".lock", "checkpoints"}  # the lock of a process that is gone holds nobody up
     monkeypatch.chdir(tmp_path)
     assert train_cnn.main([*QUICK, "--recipe", "sprint"]) == 0
-    assert "\nruns/cnn-sprint-digits-2   " in capsys.readouterr().err
+    progress = capsys.readouterr().err
+    assert "runs/cnn-sprint-digits was not finished (epoch 1 of 1000). Go on with:" in progress
+    assert "  python train_cnn.py --resume runs/cnn-sprint-digits\n" in progress
+    assert "This run is a new one, in runs/cnn-sprint-digits-2." in progress
+    assert "\nruns/cnn-sprint-digits-2   " in progress
+
+
+@pytest.fixture
+def frequent(monkeypatch):
+    """A checkpoint after each step."""
+    for name in ("EVERY", "WITHIN", "PATIENCE"):
+        monkeypatch.setattr(callbacks, name, 0)
+
+
+def test_a_killed_run_that_goes_on_ends_as_if_nobody_had_killed_it(tmp_path, frequent, without_litert, monkeypatch):
+    """In place of kill -9, which benchmarks/crash.py sends."""
+    monkeypatch.chdir(tmp_path)
+    options = [*QUICK, "--recipe", "sprint", "--early-stopping", "5"]
+    assert train_cnn.main([*options, "--out", "twin"]) == 0
+    save, saved = Checkpoints.save, []
+
+    def killed(self, *args):
+        save(self, *args)
+        saved.append(self)
+        if len(saved) == 12:  # of the second epoch's eight steps the third
+            raise SystemExit(9)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Checkpoints, "save", killed)
+        train_cnn.main(options)
+    mine = tmp_path / "runs" / "cnn-sprint-digits"
+    with pytest.raises(Problem, match="holds an unfinished run; go on with --resume") as problem:
+        train_cnn.main([*options, "--out", str(mine)])
+    assert problem.value.status == 2
+    assert train_cnn.main(["--resume", "--epochs", "2"]) == 0  # what does not differ may be given again
+    weights = [keras.saving.load_model(folder / "model.keras").get_weights() for folder in (mine, tmp_path / "twin")]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (mine / "metrics.json").read_bytes() == (tmp_path / "twin" / "metrics.json").read_bytes()
+    rows = [list(csv.DictReader(open(folder / "history.csv"))) for folder in (mine, tmp_path / "twin")]
+    assert [row | {"seconds": ""} for row in rows[0]] == [row | {"seconds": ""} for row in rows[1]]
+    assert {file.name for file in mine.iterdir()} == {file.name for file in (tmp_path / "twin").iterdir()}
+    runs = [json.loads((folder / "run.json").read_text()) for folder in (mine, tmp_path / "twin")]
+    assert runs[0]["options"] | {"precision": "auto"} == runs[1]["options"] and runs[0]["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--epochs", "7", "--seed", "3"], "runs/begun was begun with another --epochs and --seed: leave it out"),
+        (["--out", "elsewhere"], "runs/begun was begun with another --out"),
+        (["--augment", "--overwrite"], "another --augment and --overwrite"),
+        (["--recipe", "record"], "another --recipe"),
+    ],
+)
+def test_what_differs_from_the_run_is_refused_by_name(options, words, begun):
+    with pytest.raises(Problem, match=words) as problem:
+        train_cnn.parse(["--resume", "begun", *options])
+    assert problem.value.status == 2
+
+
+@pytest.fixture
+def begun(elsewhere):
+    """A run that was begun and took no step: what it was begun with."""
+    settings = train_cnn.parse([*QUICK, "--recipe", "sprint"])
+    content = {"script": settings.script, "options": settings.options(), "precision": "float32"}
+    Checkpoints("runs/begun").begin(**content, data_fingerprint="other")
+    return settings
+
+
+def test_the_settings_are_the_runs_and_the_data_may_lie_elsewhere(begun):
+    settings = train_cnn.parse(["--resume", "--data", "moved", "--data-dir", "there", "--epochs", "2"])
+    expected = {"data": "moved", "data_dir": "there", "precision": "float32", "resume": Path("runs/begun")}
+    assert settings == dataclasses.replace(begun, **expected)
+
+
+def test_other_images_are_refused(begun):
+    with pytest.raises(Problem, match="runs/begun was begun with other images than scikit-learn holds"):
+        train_cnn.main(["--resume"])
+    assert Checkpoints("runs/begun").exist
+
+
+@pytest.mark.parametrize("options", [{"epochs": "many"}, {"unknown": 1}])
+def test_what_another_version_began_is_refused(options, begun):
+    content = {"script": begun.script, "options": begun.options() | options, "precision": "float32"}
+    Checkpoints("runs/begun").begin(**content)
+    with pytest.raises(Problem, match="runs/begun was begun by another version of train_cnn.py"):
+        train_cnn.parse(["--resume"])
 
 
 def start(cwd, *arguments):
