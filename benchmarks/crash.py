@@ -21,6 +21,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -289,7 +290,7 @@ def differences(run, twin_run):
 
 
 def read_weights(file):
-    """Return the bytes of each array in a ``.keras`` file, and its config.json."""
+    """Return the bytes of each array in a ``.keras`` file, and its config.json without addresses in memory."""
     arrays = {}
 
     def visit(name, item):
@@ -299,7 +300,7 @@ def read_weights(file):
     with zipfile.ZipFile(file) as archive:
         with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
             weights.visititems(visit)
-        return arrays, archive.read("config.json")
+        return arrays, re.sub(rb'"shared_object_id": \d+', b"", archive.read("config.json"))
 
 
 def names(folder):

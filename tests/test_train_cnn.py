@@ -26,10 +26,10 @@ from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
 from classify.reporting import conclusion
+from classify.runs import history
 from classify.runs.checkpoint import Checkpoints
-from classify.training import callbacks, loop
+from classify.training import callbacks
 from classify.training.callbacks import TrainingProgress
-from classify.training.state import TrainingState
 
 QUICK = ("--data", "digits", "--limit", "128", "--epochs", "2")
 LONG = ("--data", "digits", "--limit", "256", "--recipe", "sprint", "--epochs", "1000")
@@ -214,9 +214,7 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
         return save(*args)
 
     monkeypatch.setattr(conclusion, "save_keras", interrupted_save)
-    monkeypatch.setattr(loop, "TrainingProgress", lambda *args: stopping)
-    stopping = TrainingProgress(TrainingState(None, "network"), 2, 8, 128)
-    monkeypatch.setattr(stopping, "on_epoch_end", lambda *args: ctrl_c())
+    monkeypatch.setattr(TrainingProgress, "on_epoch_end", lambda *args: ctrl_c())
     assert train_cnn.main([*QUICK, "--recipe", "sprint"]) == 130
     folder = tmp_path / "runs" / "cnn-sprint-digits"
     assert {file.name for file in folder.iterdir()} == {"model.keras", "history.csv", "run.json", "checkpoints"}
@@ -308,8 +306,8 @@ def test_a_killed_run_that_goes_on_ends_as_if_nobody_had_killed_it(tmp_path, fre
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
     assert (mine / "metrics.json").read_bytes() == (tmp_path / "twin" / "metrics.json").read_bytes()
-    rows = [list(csv.DictReader(open(folder / "history.csv"))) for folder in (mine, tmp_path / "twin")]
-    assert [row | {"seconds": ""} for row in rows[0]] == [row | {"seconds": ""} for row in rows[1]]
+    rows = [history.read(folder / "history.csv") for folder in (mine, tmp_path / "twin")]
+    assert [row | {"seconds": 0} for row in rows[0]] == [row | {"seconds": 0} for row in rows[1]]
     assert {file.name for file in mine.iterdir()} == {file.name for file in (tmp_path / "twin").iterdir()}
     runs = [json.loads((folder / "run.json").read_text()) for folder in (mine, tmp_path / "twin")]
     assert runs[0]["options"] | {"precision": "auto"} == runs[1]["options"] and runs[0]["status"] == "finished"
@@ -320,7 +318,7 @@ def test_a_killed_run_that_goes_on_ends_as_if_nobody_had_killed_it(tmp_path, fre
     [
         (["--epochs", "7", "--seed", "3"], "runs/begun was begun with another --epochs and --seed: leave it out"),
         (["--out", "elsewhere"], "runs/begun was begun with another --out"),
-        (["--augment", "--overwrite"], "another --augment and --overwrite"),
+        (["--no-augment", "--overwrite"], "another --augment and --overwrite"),
         (["--recipe", "record"], "another --recipe"),
     ],
 )

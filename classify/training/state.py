@@ -131,4 +131,4 @@ class TrainingState:
 
 def _without_numbers(path):
     """Return a variable's path without the numbers that Keras appends: they count what a process has built before."""
-    return re.sub(r"_\d+(?=/|$)", "", path)
+    return re.sub(r"_\d+(?=[/_]|$)", "", path)
