@@ -43,13 +43,16 @@ CNN = "--data digits --recipe sprint --limit 320 --batch-size 16 --epochs 5 --ou
 INCEPTION = (
     "--data digits --weights none --upsampling 3 --limit 640 --epochs 20 --batch-size 16 --fine-tune 1 --out run"
 )
+END = "the end"
 # Each stage with its script and the words on standard error between which it is killed.
 STAGES = {
+    "store": ("store", "", "store of", END),
     "CNN": ("train_cnn", CNN, "epochs will take", "\nbest epoch"),
     "extraction": ("train_inception", INCEPTION, "features of", "epochs will take"),
     "head": ("train_inception", INCEPTION, "epochs will take", "fine-tuning, last"),
     "fine-tuning": ("train_inception", INCEPTION, "fine-tuning, last", "\nbest epoch"),
 }
+PICTURES = 600  # for the store: PNG files of 160 pixels a side
 AGAIN = 1 / 3  # of the runs that are gone on with are killed again
 CHECKPOINTS = 0.1  # seconds between two, in place of half a minute
 
@@ -62,6 +65,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
+    draw_pictures(args.out / "pictures")
     import_all()
     durations = {script: twin(args.out, script, arguments) for script, arguments, *_ in STAGES.values()}
     done = records(args.out / "trials.jsonl")
@@ -77,6 +81,24 @@ def main(argv=None):
         command.note(f"{sum(len(trial['kills']) for trial in done):3} kills   {name}: {kills}   {trial['result']}")
     print(table(done))
     return 0 if all(trial["result"] == "the same to the bit" for trial in done) else 1
+
+
+def draw_pictures(folder):
+    """Fill a folder with pictures of two classes, unless that is done."""
+    rng = np.random.default_rng(0)
+    for number in range(PICTURES):
+        file = folder / f"class{number % 2}" / f"{number}.png"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (160, 160, 3), "uint8")).save(file.with_suffix(".part"), "PNG")
+            file.with_suffix(".part").rename(file)
+
+
+def make_store():
+    """Make the store of the pictures, as a training does before it begins."""
+    from classify.data import sources
+
+    sources.find("../pictures").read("train", 64)
 
 
 def import_all():
@@ -105,7 +127,7 @@ def start(folder, script, arguments):
     make_small()
     status = 1
     try:
-        command.run(__import__(script).main)
+        command.run(make_store if script == "store" else __import__(script).main)
     except SystemExit as end:
         status = end.code
     finally:
@@ -118,13 +140,14 @@ def make_small():
     import keras
 
     import models.inception
+    from classify.data import store
     from classify.reporting import conclusion
     from classify.training import callbacks
     from classify.transfer import features
 
     callbacks.EVERY = callbacks.WITHIN = CHECKPOINTS
     callbacks.PATIENCE = 0
-    features.SHARD, features.BATCH_SIZE = 32, 8
+    features.SHARD, features.BATCH_SIZE, store.SHARD_IMAGES = 32, 8, 20
     conclusion.draw = conclusion.save_litert = lambda *args: None
     models.inception.FEATURES = 32
     keras.applications.InceptionV3 = small_base
@@ -150,7 +173,7 @@ def twin(out, script, arguments):
         shutil.rmtree(folder, ignore_errors=True)
         command.note(f"the twin of {script}.py")
         process, begun, seen = start(folder, script, arguments.split()), time.monotonic(), {}
-        words = {word for _, _, *words in STAGES.values() for word in words}
+        words = {word for _, _, *words in STAGES.values() for word in words} - {END}
         with killed_at_the_end(process):
             while not ended(process):
                 log = (folder / "log").read_text()
@@ -158,9 +181,9 @@ def twin(out, script, arguments):
                     if word in log:
                         seen[word] = time.monotonic() - begun
                 time.sleep(0.01)
-        if not (folder / "run" / "run.json").exists():
+        if wait(process):
             raise command.Problem(f"the twin did not finish; see {folder / 'log'}")
-        file.write_text(json.dumps(seen))
+        file.write_text(json.dumps(seen | {END: time.monotonic() - begun}))
     return json.loads(file.read_text())
 
 
@@ -188,11 +211,14 @@ def crash(out, name, durations, rng):
         if (folder / "run" / "checkpoints" / "begun.json").exists():
             arguments = ["--resume", "run"]
         again = rng.random() < AGAIN
-        moment = ("parameters", seconds["\nbest epoch"] - min(seconds.values())) if again else None
+        moment = (first if script == "store" else "parameters", seconds[END] - min(seconds.values())) if again else None
     twin_folder = out / f"twin-{script}"
-    wrong += [f"exit status {status}"] if status else differences(folder / "run", twin_folder / "run")
-    if features(folder) != features(twin_folder):
-        wrong.append("other features")
+    if status:
+        wrong.append(f"exit status {status}")
+    elif script != "store":
+        wrong += differences(folder / "run", twin_folder / "run")
+    if shards(folder) != shards(twin_folder):
+        wrong.append("other shards")
     if wrong:
         shutil.copytree(folder, out / f"failed-{len(list(out.glob('failed-*')))}")
     return {"stage": name, "kills": kills, "result": ", ".join(wrong) or "the same to the bit"}
@@ -249,7 +275,7 @@ def partial_files(folder):
     for file in folder.rglob("*.*"):
         if file.is_file() and not file.name.startswith(".") and file.name != "log":
             try:
-                checks[file.suffix](file)
+                checks.get(file.suffix, Path.read_bytes)(file)
             except Exception as error:
                 wrong.append(f"{file.relative_to(folder)} is not whole: {error}")
     return wrong
@@ -257,7 +283,7 @@ def partial_files(folder):
 
 def json_whole(file):
     content = json.loads(file.read_text())
-    if "sha256" in content:
+    if file.parent.name == "checkpoints":
         text = json.dumps(content["content"], sort_keys=True).encode()
         assert content["sha256"] == hashlib.sha256(text).hexdigest(), "another SHA-256"
 
@@ -268,7 +294,11 @@ def zip_whole(file):
 
 
 def shard_whole(file):
-    assert file.stem.endswith(f"-{zlib.crc32(file.read_bytes()):08x}"), "another checksum"
+    """Features have their checksum in the name. A store's shards are compared with the twin's at the end."""
+    if "-" in file.stem:
+        assert file.stem.endswith(f"-{zlib.crc32(file.read_bytes()):08x}"), "another checksum"
+    else:
+        np.load(file, mmap_mode="r")
 
 
 def read_history(file):
@@ -307,9 +337,10 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def features(folder):
-    """Return the shards of features by name: the name holds the checksum."""
-    return sorted(path.name for path in folder.glob("features/*/*.npy"))
+def shards(folder):
+    """Return the contents of the shards of stores and features by name."""
+    files = [*folder.glob("features/*/*.npy"), *folder.glob("stores/*/*")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
 def records(file):

@@ -116,10 +116,14 @@ class Interrupts:
 
     SIGTERM is what Slurm, Kubernetes and ``kill`` send. After the first of them a further one waits until it is
     released. So a user who presses Ctrl-C twice loses nothing that must still be saved.
+
+    Attributes:
+        waiting: the number of the signal that waits, or None.
+        signals: how many came.
     """
 
     def __init__(self):
-        self.holding, self.waiting, self.before = False, None, {}
+        self.holding, self.waiting, self.signals, self.before = False, None, 0, {}
 
     def __enter__(self):
         # A job in the background of a shell ignores Ctrl-C, and only the main thread may say what a signal does.
@@ -149,7 +153,7 @@ class Interrupts:
             raise KeyboardInterrupt(number)
 
     def _handle(self, number, frame):
-        self.waiting = number
+        self.waiting, self.signals = number, self.signals + 1
         if not self.holding:
             self.check()
 

@@ -15,11 +15,14 @@ from PIL import Image
 
 import evaluate
 import train_inception
+from benchmarks.crash import small_base
 from classify.data import sources, splits
 from classify.inference import ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
+from classify.runs.checkpoint import Checkpoints
 from classify.runs.history import read
+from classify.training import callbacks
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
 QUICK = (*RANDOM, "--limit", "96", "--epochs", "3", "--batch-size", "32")
@@ -122,6 +125,40 @@ def test_killed_while_extracting_it_goes_on_and_ends_with_the_same_features(tmp_
         return {path.name: path.read_bytes() for path in (tmp_path / name).glob("features/*/[!.]*.npy")}
 
     assert len(shards("whole")) == 3 and shards("killed") == shards("whole")
+
+
+def test_killed_in_the_head_and_in_fine_tuning_it_ends_the_same_to_the_bit(tmp_path, monkeypatch, without_litert):
+    """In place of kill -9, which benchmarks/crash.py sends; with its small base."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keras.applications, "InceptionV3", small_base)
+    monkeypatch.setattr("models.inception.FEATURES", 32)
+    for name in ("EVERY", "WITHIN", "PATIENCE"):
+        monkeypatch.setattr(callbacks, name, 0)
+    save = Checkpoints.save
+    options = [*QUICK, "--fine-tune", "1", "--optimizer", "sgd"]
+    assert train_inception.main([*options, "--out", "twin"]) == 0
+
+    def run_until(stage, step, *arguments):
+        def killed(self, description, arrays):
+            save(self, description, arrays)
+            if (description["stage"], description["epoch"], description["step"]) == (stage, 1, step):
+                raise SystemExit(9)
+
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(Checkpoints, "save", killed)
+            train_inception.main(arguments)
+
+    run_until("head", 2, *options)
+    run_until("fine-tuning", 1, "--resume")
+    assert train_inception.main(["--resume", "runs/inception-digits"]) == 0
+    folders = tmp_path / "runs" / "inception-digits", tmp_path / "twin"
+    weights = [keras.saving.load_model(folder / "model.keras").get_weights() for folder in folders]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len({(folder / "metrics.json").read_bytes() for folder in folders}) == 1
+    rows = [[epoch | {"seconds": 0} for epoch in read(folder / "history.csv")] for folder in folders]
+    assert rows[0] == rows[1] and len(rows[0]) > 3
+    assert {file.name for file in folders[0].iterdir()} == {file.name for file in folders[1].iterdir()}
 
 
 def test_fine_tuning_keeps_the_layers_and_the_batch_normalization(inception_run, monkeypatch, capsys, without_litert):

@@ -58,6 +58,10 @@ class StateKeeper(keras.callbacks.Callback):
             self.state.seconds = time.perf_counter() - self.start
             self.pause(WITHIN)
 
+    def on_test_batch_end(self, batch, logs=None):
+        if self.run.interrupts.signals > 1:  # the first one waits for the end of the validation
+            self.run.interrupts.check()
+
     def on_epoch_end(self, epoch, logs):
         results = {**logs, "learning_rate": float(self.model.optimizer.learning_rate)}
         results["seconds"] = time.perf_counter() - self.start

@@ -1,5 +1,7 @@
 import csv
+import os
 import signal
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -347,6 +349,39 @@ def test_a_signal_ends_the_step_and_leaves_a_checkpoint_there(number, status, sp
     resumed, state = gone_on_with(split, tmp_path, compiled())
     assert (state.interrupted, len(state.history)) == (0, 3)
     assert_same(resumed, twin)
+
+
+def test_a_second_signal_does_not_wait_for_the_end_of_a_validation(split, tmp_path, ctrl_c):
+    class Twice(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            if len(seen) < 2:
+                seen.append(batch)
+                ctrl_c()
+
+    seen, model = [], compiled()
+    validation = split.take(np.arange(150) % len(split))  # three batches
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "announce", lambda *args: with_callback(model, Twice()))
+        fitted(split, tmp_path, model=model, validation=validation)
+    assert seen == [0, 1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells it so")
+def test_a_hundred_epochs_take_no_more_memory_and_no_more_files_than_three(split, tmp_path, frequent):
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
+            files.append(len(os.listdir("/proc/self/fd")))
+
+    pages, files = [], []
+    model = keras.Sequential(
+        [keras.layers.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(4, "softmax")]
+    )
+    model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "announce", lambda *args: with_callback(model, Watch()))
+        fitted(split.take(np.arange(32)), tmp_path, epochs=100, model=model)
+    assert max(pages[3:]) < 1.05 * pages[2] and max(files[3:]) <= max(files[:3]) and len(pages) == 100
 
 
 def test_ctrl_c_before_the_first_step_leaves_nothing_to_go_on_with(split, tmp_path, ctrl_c, monkeypatch):
