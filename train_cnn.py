@@ -105,15 +105,14 @@ def parse(argv=None):
 def train(settings):
     """Train a network as ``settings`` say and fill a run's folder; return the ``TrainingState`` at the end."""
     started = time.perf_counter()
-    if settings.out:
-        check_free(settings.out, settings.overwrite)
+    check_free(settings.out, settings.overwrite)
     command.start_keras()
     from classify.backends import backend
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import dtype_policy, fit, float32_copy
     from classify.training.memory import memory
-    from classify.training.preparation import begin, open_run, prepare
+    from classify.training.preparation import open_run, prepare
     from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
@@ -129,7 +128,6 @@ def train(settings):
     if of_pictures and len(data.train) < FEW:
         note("train_inception.py will be more accurate: there are few pictures to learn from")
     whiten(model, data.train.images)
-
     batches = Batches(
         data.train,
         classes,
@@ -143,8 +141,7 @@ def train(settings):
     steps, rate = settings.epochs * batches.num_batches, settings.learning_rate
     optimizer = make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-    with open_run(settings, data) as run:
-        begin(run, settings, data, precision)
+    with open_run(settings, data, precision) as run:
         state = fit(model, batches, data.validation, settings.epochs, run, settings.early_stopping)
         conclude(run, float32_copy(model, build), data, state, settings, precision, started)
     return state

@@ -78,15 +78,14 @@ def parse(argv=None):
 def train(settings):
     """Train a head as ``settings`` say and fill a run's folder; return the ``TrainingState`` at the end."""
     started = time.perf_counter()
-    if settings.out:
-        check_free(settings.out, settings.overwrite)
+    check_free(settings.out, settings.overwrite)
     command.start_keras()
     from classify.inference.predictor import predict
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import fit
     from classify.training.memory import memory
-    from classify.training.preparation import begin, open_run, prepare
+    from classify.training.preparation import open_run, prepare
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
@@ -109,8 +108,7 @@ def train(settings):
         rate = settings.learning_rate / slower
         return make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
 
-    with open_run(settings, data) as run:
-        begin(run, settings, data, precision)
+    with open_run(settings, data, precision) as run:
         run.interrupts.release()  # every shard of features that is finished stays
         extractor = Extractor(model, precision)
         note(f"features   {precision} ({reason}), in {extractor.folder}")

@@ -344,7 +344,7 @@ def test_the_settings_are_the_runs_and_the_data_may_lie_elsewhere(begun):
 
 
 def test_other_images_are_refused(begun):
-    with pytest.raises(Problem, match="runs/begun was begun with other images than scikit-learn holds"):
+    with pytest.raises(Problem, match="runs/begun was begun with other images than those in scikit-learn"):
         train_cnn.main(["--resume"])
     assert Checkpoints("runs/begun").exist
 

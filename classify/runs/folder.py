@@ -146,7 +146,9 @@ def _claimed(folder):
 
 
 def check_free(out, overwrite=False):
-    """Raise ``Problem`` if ``out`` is a file or, without ``overwrite``, holds a run, finished or not."""
+    """Raise ``Problem`` if ``out`` is a file or, without ``overwrite``, holds a run, finished or not; None is free."""
+    if out is None:
+        return
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise Problem(f"--out {printable(out)} is a file; it takes a folder", status=2)

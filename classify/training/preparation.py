@@ -1,5 +1,6 @@
 """What every training begins with: data, arithmetic, seed and a run's folder."""
 
+import contextlib
 import dataclasses
 
 import keras
@@ -37,32 +38,37 @@ def prepare(settings, size_for):
     return data, precision, reason
 
 
-def open_run(settings, data):
-    """Return the ``Run`` to fill, not entered yet: a new one, or the one that the settings go on with."""
-    if settings.resume:
-        return Run(settings.resume)
-    new = unfinished.mention(settings.script) and not settings.out
-    folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
-    if new:
-        note(f"This run is a new one, in {printable(folder)}.\n")
-    return Run(folder)
+@contextlib.contextmanager
+def open_run(settings, data, precision):
+    """Open the ``Run`` to fill: a new one, or the one that the settings go on with, which must have the same data.
 
-
-def begin(run, settings, data, precision):
-    """Write down what an entered ``Run`` is begun with; of one that is gone on with, check that it is the same.
+    What a new one is begun with is written down at once.
 
     Raises:
-        Problem: the data are others.
+        Problem: the folder is in use, or the data are others.
     """
-    made_with = {"processor": environment.processor(), "packages": environment.packages()}
-    entries = {"precision": precision, "data_fingerprint": _fingerprint(data)}
-    if not settings.resume:
-        options = settings.options() | {"data": data.source.option}
-        run.checkpoints.begin(script=settings.script, options=options, **entries, **made_with)
-        return
+    if settings.resume:
+        folder = settings.resume
+    else:
+        another = unfinished.mention(settings.script) and not settings.out
+        folder = folder_for(settings.out, settings.recipe, data.source.name, settings.overwrite)
+        if another:
+            note(f"This run is a new one, in {printable(folder)}.\n")
+    with Run(folder) as run:
+        made_with = {"processor": environment.processor(), "packages": environment.packages()}
+        if settings.resume:
+            _go_on(run, data, made_with)
+        else:
+            begun = {"script": settings.script, "options": settings.options() | {"data": data.source.option}}
+            run.checkpoints.begin(**begun, precision=precision, data_fingerprint=_fingerprint(data), **made_with)
+        yield run
+
+
+def _go_on(run, data, made_with):
+    """Give a run the checkpoint to go on from, if what it was begun with is the same."""
     begun = run.checkpoints.begun()
-    if begun.get("data_fingerprint") != entries["data_fingerprint"]:
-        raise Problem(f"{printable(run.folder)} was begun with other images than {data.source.where} holds")
+    if begun.get("data_fingerprint") != _fingerprint(data):
+        raise Problem(f"{printable(run.folder)} was begun with other images than those in {data.source.where}")
     changed = [name for name, value in made_with.items() if begun.get(name) != value]
     if changed:
         note(f"{' and '.join(changed)} changed since the run was begun: it may end with other last digits")
