@@ -62,16 +62,18 @@ def main(argv=None):
     parser.add_argument("--kills", type=options.whole_number(1), default=100, metavar="N", help="default: 100")
     parser.add_argument("--seed", type=options.whole_number(0), default=0, metavar="N", help="default: 0")
     parser.add_argument("--out", type=Path, default=ROOT / "crash", metavar="FOLDER", help="default: runs/crash")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
     args = parser.parse_args(argv)
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     draw_pictures(args.out / "pictures")
     import_all()
-    durations = {script: twin(args.out, script, arguments) for script, arguments, *_ in STAGES.values()}
+    scripts = {script: arguments for script, arguments, *_ in map(STAGES.get, args.stages)}
+    durations = {script: twin(args.out, script, arguments) for script, arguments in scripts.items()}
     done = records(args.out / "trials.jsonl")
-    names, number = list(STAGES), len(done)
+    number = len(done)
     while sum(len(trial["kills"]) for trial in done) < args.kills:
-        name = names[number % len(names)]
+        name = args.stages[number % len(args.stages)]
         trial = crash(args.out, name, durations, random.Random(f"{args.seed} {number}"))
         with open(args.out / "trials.jsonl", "a") as file:
             file.write(json.dumps(trial) + "\n")
