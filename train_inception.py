@@ -109,8 +109,7 @@ def train(settings):
         return make_optimizer(settings.optimizer, rate, settings.weight_decay, settings.schedule, steps)
 
     with open_run(settings, data, precision) as run:
-        run.interrupts.release()  # every shard of features that is finished stays
-        extractor = Extractor(model, precision)
+        extractor = Extractor(model, precision, pause=run.interrupts.check)
         note(f"features   {precision} ({reason}), in {extractor.folder}")
         features = Split(extractor.extract(data.train.images, "train"), data.train.labels)
         validation = Split(extractor.extract(data.validation.images, "validation"), data.validation.labels)

@@ -26,6 +26,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 import zipfile
 import zlib
 from pathlib import Path
@@ -114,8 +115,13 @@ def import_all():
 
 
 def start(folder, script, arguments):
-    """Start a training in a folder, as a process of its own; return its number. It writes a file ``log`` there."""
+    """Start a training in a folder, as a process of its own; return its number. It writes a file ``log`` there.
+
+    The log of the process before becomes ``log-0``, ``log-1`` and so on.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "log").exists():
+        (folder / "log").rename(folder / f"log-{len(list(folder.glob('log-*')))}")
     (folder / "log").write_text("")
     process = os.fork()
     if process:
@@ -132,6 +138,8 @@ def start(folder, script, arguments):
         command.run(make_store if script == "store" else __import__(script).main)
     except SystemExit as end:
         status = end.code
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(status)

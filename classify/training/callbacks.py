@@ -139,12 +139,17 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 class Timer(keras.callbacks.Callback):
-    """Keeps the seconds of each training step."""
+    """Keeps the seconds of each training step; before it, ``pause`` is called."""
+
+    def __init__(self, pause):
+        super().__init__()
+        self.pause = pause
 
     def on_train_begin(self, logs=None):
         self.seconds = []
 
     def on_train_batch_begin(self, batch, logs=None):
+        self.pause()
         self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -42,8 +42,8 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
 
     A run that is gone on with goes on from its checkpoint. If that is of a later stage, there is nothing to do here.
 
-    A signal ends the training after the step under way with the best epoch so far. Before and after it waits, as
-    ``run.interrupts`` says.
+    A signal ends the training after the step under way with the best epoch so far. None is let into a step: what it
+    raises there could come out of TensorFlow as another error.
 
     Raises:
         KeyboardInterrupt: a signal came before the end of the first epoch of all.
@@ -57,9 +57,9 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
     steps = batches.num_batches
     keeper = StateKeeper(state, run, epochs, steps, patience if validated else None)
     try:
-        run.interrupts.release()
-        announce(state, batches, validation_batches, epochs - (run.saved[0]["epoch"] if run.saved else 0))
-        run.interrupts.hold()
+        left = epochs - (run.saved[0]["epoch"] if run.saved else 0)
+        announce(state, batches, validation_batches, left, run.interrupts.check)
+        run.interrupts.check()
         begin(state, run, keeper)
         with TrainingProgress(state, epochs, steps, len(batches.split)) as progress:
             while not keeper.done:
@@ -124,10 +124,13 @@ def validation_stream(split, batches):
     return backend.stream(batch, math.ceil(len(split) / size))
 
 
-def announce(state, batches, validation_batches, epochs, steps=3):
-    """Say how long the run will take, from a few timed training steps and one of validation; then undo them."""
+def announce(state, batches, validation_batches, epochs, pause=lambda: None, steps=3):
+    """Say how long the run will take, from a few timed training steps and one of validation; then undo them.
+
+    ``pause`` is called before each training step.
+    """
     model, before = state.model, [variable.numpy() for variable in state.variables]
-    timer = Timer()
+    timer = Timer(pause)
     steps = min(steps, batches.num_batches - 1)
     trial = backend.stream(lambda step: batches.batch(0, int(step)), steps + 1)
     model.fit(trial, callbacks=[timer], shuffle=False, verbose=0)

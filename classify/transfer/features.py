@@ -34,9 +34,11 @@ class Extractor:
         model: from ``build_inception``.
         precision: ``"float32"`` or ``"bfloat16"``; features are float32 either way.
         cache: the folder that shards are kept in.
+        pause: called after each batch; what it raises ends the extraction, and every shard that is finished stays.
     """
 
-    def __init__(self, model, precision, cache=CACHE):
+    def __init__(self, model, precision, cache=CACHE, pause=lambda: None):
+        self.pause = pause
         base, (image_shape, upsampling, interpolation) = model.get_layer("inception_v3"), front_of(model)
         with dtype_policy(precision):
             self.network = keras.Sequential(
@@ -69,7 +71,7 @@ class Extractor:
             size = f"{n * width * 4 / 1e6:,.0f} MB"
             note(f"features of {n:,} {name} images, {size}; delete {self.folder.parent} to free the space")
             for _ in track(self._compute(images, missing, files), n, name, size=int):
-                pass
+                self.pause()
         return Shards([np.load(files[key], mmap_mode="r") for key in keys])
 
     def _kept(self, key):
