@@ -117,15 +117,15 @@ def train(settings):
     from models.cnn import build_cnn
 
     data, precision, reason = prepare(settings, lambda source: IMAGE_SIZE)
-    shape, classes, of_pictures = data.image_shape, len(data.class_names), data.source.shape is None
-    settings = settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), of_pictures)
+    shape, classes, pictures = data.image_shape, len(data.class_names), data.source.of_pictures
+    settings = settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), pictures)
     build = functools.partial(build_cnn, settings.network, shape, classes, settings.activation, settings.dropout)
     with dtype_policy(precision):
         model = build(normalization=backend.BatchNormalization)
     note(f"{settings.recipe}   {model.count_params():,} parameters, {precision} ({reason})")
     sees, needed = f"{shape[1]} x {shape[0]} pixels", memory(model, data, settings.batch_size)
     note(f"{'':{len(settings.recipe)}}   {sees}, {settings.batch_size} images a step, {needed}")
-    if of_pictures and len(data.train) < FEW:
+    if pictures and len(data.train) < FEW:
         note("train_inception.py will be more accurate: there are few pictures to learn from")
     whiten(model, data.train.images)
     batches = Batches(

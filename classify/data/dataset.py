@@ -108,6 +108,11 @@ class Source:
     findings: Callable[[], list[str]] | None = None
 
     @property
+    def of_pictures(self):
+        """Whether these are a person's own images, or photographs of many sizes."""
+        return self.fingerprint is not None or self.shape is None
+
+    @property
     def title(self):
         """Its name as a person writes it, in one line."""
         return TITLES.get(self.name) or printable(self.name)

@@ -4,6 +4,7 @@ Pillow decodes a picture as a whole. A file of a few kilobytes may hold a pictur
 estimated before it is decoded.
 """
 
+import hashlib
 import logging
 import threading
 import warnings
@@ -62,6 +63,19 @@ def decode(image, height, width, reduction=REDUCTION):
         TooLargeError: it would take too much memory.
         Exception: whatever Pillow raises on a damaged file.
     """
+    return resize(_upright(image, height, width), height, width, reduction)
+
+
+def decode_with_digest(image, height, width):
+    """Return what ``decode`` does, and the digest of all of the picture's pixels, 16 hexadecimal digits."""
+    upright = _upright(image, height, width)
+    digest = hashlib.blake2b(repr(upright.size).encode(), digest_size=8)
+    digest.update(upright.tobytes())
+    return resize(upright, height, width), digest.hexdigest()
+
+
+def _upright(image, height, width):
+    """Return an opened picture in RGB as a person sees it, not yet cut or resized, but perhaps already made smaller."""
     if image.format not in FORMATS:
         raise UnidentifiedImageError
     memory = _library_memory(image)
@@ -74,7 +88,7 @@ def decode(image, height, width, reduction=REDUCTION):
             large, image = image, _reduced(image, height, width)
             large.close()  # frees its pixels before the next large picture is decoded
     ImageOps.exif_transpose(image, in_place=True)  # Pillow copies a picture that need not be turned
-    return resize(_rgb(image, _white(image)), height, width, reduction)
+    return _rgb(image, _white(image))
 
 
 def resize(image, height, width, reduction=REDUCTION):

@@ -3,6 +3,7 @@
 import functools
 import glob
 import io
+import statistics
 import sys
 from pathlib import Path
 
@@ -54,10 +55,23 @@ def load(path, height, width, reduction=decoding.REDUCTION):
         Problem: the file is missing, is no picture, is damaged, has more than Pillow's limit of 179 megapixels, or
             would take more than 1 GB of memory to read.
     """
+    return _opened(path, lambda image: decoding.decode(image, height, width, reduction))
+
+
+def load_with_digest(path, height, width):
+    """Return what ``load`` does, and 16 hexadecimal digits that only pictures of the same pixels share.
+
+    They are of the whole picture, before anything is cut off.
+    """
+    return _opened(path, lambda image: decoding.decode_with_digest(image, height, width))
+
+
+def _opened(path, use):
+    """Return ``use`` of an opened picture file, and raise ``Problem`` as ``load`` does."""
     name = printable(path)
     try:
         with Image.open(io.BytesIO(standard_input()) if str(path) == STANDARD_INPUT else path) as image:
-            return decoding.decode(image, height, width, reduction)
+            return use(image)
     except Problem:
         raise
     except UnidentifiedImageError as error:
@@ -81,6 +95,12 @@ def size(path):
             return image.size[::-1] if turned else image.size
     except Exception:  # a damaged file can make Pillow raise almost anything
         return None
+
+
+def typical_side(files):
+    """Return the shorter side, in pixels, that half of the pictures reach; 32 where none can be read."""
+    sides = [min(known) for known in map(size, files) if known]
+    return int(statistics.median(sides)) if sides else 32
 
 
 def _named(name):

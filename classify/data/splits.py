@@ -1,6 +1,7 @@
 """A source's train, validation and test splits; what it does not bring is cut from train."""
 
 import hashlib
+import math
 
 import numpy as np
 from PIL import Image
@@ -11,11 +12,12 @@ from classify.data.dataset import Data, Split
 from classify.data.store import Shards
 
 SEED = 0  # the same for all runs, so that all of them are compared on the same images
+VALIDATION, TEST = 0.1, 0.2  # the usual shares of train
 BLOCK = 1024  # images that a fingerprint reads at a time
 SMALLEST = 32  # pixels a side: the networks' poolings need them
 
 
-def load(source, validation=0.1, limit=None, test=0.2, size=None):
+def load(source, validation=VALIDATION, limit=None, test=TEST, size=None):
     """Read all splits of a source, as ``Data``.
 
     A picture that stands in several splits falsifies what is measured: it is left out of validation where test has it,
@@ -40,6 +42,13 @@ def load(source, validation=0.1, limit=None, test=0.2, size=None):
     for (name, other), copies in left_out.items():
         note(f"pictures that stand in {name} and in {other}: {copies:,}; left out of {name}")
     train = splits["train"]
+    if validation and not len(splits["validation"]):
+        raise Problem(
+            f"all validation images of {source.title} stand in its test split too; remove one of both ({source.where})"
+        )
+    for name, share, usual in (("validation", validation, VALIDATION), ("test", test, TEST)):
+        if name in source.splits and share not in (0, usual):
+            note(f"--{name} {share:g} is not used: {source.title} has a {name} split of its own")
     if not len(train):
         raise Problem(f"no train images of {source.title} are left: all stand in other splits too ({source.where})")
     if (train.labels == train.labels[0]).all():
@@ -50,7 +59,7 @@ def load(source, validation=0.1, limit=None, test=0.2, size=None):
     return Data(source, train, splits["validation"], splits["test"])
 
 
-def read_split(source, split, validation=0.1, test=0.2, size=None):
+def read_split(source, split, validation=VALIDATION, test=TEST, size=None):
     """Read one split, 'train', 'validation' or 'test', the same as ``load`` returns it without a limit.
 
     Raises:
@@ -94,9 +103,9 @@ def _from_train(source, validation, test, size):
     """Return the train split and those that are cut from it, by name."""
     splits = {"train": _read(source, "train", size)}
     if "test" not in source.splits:
-        splits["train"], splits["test"] = _cut(splits["train"], test, "--test")
+        splits["train"], splits["test"] = _cut(source, splits["train"], test, "--test")
     cut = 0 if "validation" in source.splits else validation
-    splits["train"], splits["validation"] = _cut(splits["train"], cut, "--validation")
+    splits["train"], splits["validation"] = _cut(source, splits["train"], cut, "--validation")
     if "validation" in source.splits and validation != 0:
         del splits["validation"]
     return splits
@@ -171,18 +180,20 @@ def fingerprint(split):
     return digest.hexdigest()[:32]
 
 
-def _cut(split, share, option):
+def _cut(source, split, share, option):
     """Return the part of a split that remains and the part that is cut off, both in a seeded random order."""
     from sklearn.model_selection import train_test_split
 
     rows = np.arange(len(split))
     if share == 0:
         return split.take(np.random.default_rng(SEED).permutation(rows)), split.take(rows[:0])
-    try:
-        remaining, cut = train_test_split(rows, test_size=share, stratify=split.labels, random_state=SEED)
-    except ValueError as error:
-        raise Problem(
-            f"{option} {share:g} of {len(split)} images cannot be cut: {error}; add images of the small classes, or"
-            f" give another {option}"
-        ) from error
+    counts, title = np.bincount(split.labels), source.title
+    for label in np.flatnonzero(counts == 1):
+        name = printable(source.class_names[label])
+        raise Problem(f"{title} has one image of {name} for both sides of {option} {share:g}; add images of it")
+    classes = np.count_nonzero(counts)
+    if min(math.ceil(share * len(split)), math.floor((1 - share) * len(split))) < classes:
+        few = f"{option} {share:g} of {len(split):,} images leaves one side fewer images than there are classes"
+        raise Problem(f"{title}: {few}, {classes}; add images, or give another {option}")
+    remaining, cut = train_test_split(rows, test_size=share, stratify=split.labels, random_state=SEED)
     return split.take(remaining), split.take(cut)

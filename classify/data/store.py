@@ -19,6 +19,7 @@ from classify.progress import track
 ROOT = Path("stores")
 SHARD_BYTES = 64e6
 SHARD_IMAGES = 2000  # at most, so that a process that is killed loses little
+SHOWN = 32  # pictures between two movements of the bar
 
 
 class Shards:
@@ -62,7 +63,7 @@ def make(folder, count, items, read, size, doing):
     """
     rows = int(max(1, min(SHARD_IMAGES, SHARD_BYTES // (size * size * 3))))
     parts = {number: (first, min(first + rows, count)) for number, first in enumerate(range(0, count, rows))}
-    missing = {number: part for number, part in parts.items() if not _facts(folder, number).is_file()}
+    missing = {number: part for number, part in parts.items() if _kept(folder, number, part, size) is None}
     if missing:
         total = sum(last - first for first, last in missing.values())
         _check_room(folder, total * size * size * 3)
@@ -72,8 +73,20 @@ def make(folder, count, items, read, size, doing):
             shards = (_shard(folder, *locks[lock], items, read, size, threads) for lock in each_locked(locks))
             for _ in track((done for shard in shards for done in shard), total, doing, size=int):
                 pass
-    known = [fact for number in parts for fact in json.loads(_facts(folder, number).read_text(encoding="utf-8"))]
-    return Shards([np.load(_pixels(folder, number), mmap_mode="r") for number in parts]), known
+    kept = [_kept(folder, number, part, size) for number, part in parts.items()]
+    return Shards([pixels for pixels, _ in kept]), [fact for _, facts in kept for fact in facts]
+
+
+def _kept(folder, number, part, size):
+    """Return a shard's memory-mapped pixels and what is known of each picture; None if one of both is not whole."""
+    first, last = part
+    try:
+        pixels = np.load(_pixels(folder, number), mmap_mode="r", allow_pickle=False)
+        facts = json.loads(_facts(folder, number).read_text(encoding="utf-8"))
+    except (OSError, ValueError, EOFError):
+        return None
+    whole_pixels = pixels.shape == (last - first, size, size, 3) and pixels.dtype == np.uint8
+    return (pixels, facts) if whole_pixels and len(facts) == len(pixels) else None
 
 
 def _pixels(folder, number):
@@ -85,9 +98,9 @@ def _facts(folder, number):
 
 
 def _shard(folder, number, part, items, read, size, threads):
-    """Make a shard, unless another process made it meanwhile; yield 1 for each picture."""
+    """Make a shard, unless another process made it meanwhile; yield how many pictures more are done."""
     first, last = part
-    if _facts(folder, number).is_file():
+    if _kept(folder, number, part, size) is not None:
         yield last - first
         return
     facts = []
@@ -96,10 +109,12 @@ def _shard(folder, number, part, items, read, size, threads):
         for row, (picture, fact) in enumerate(threads.map(read, items(first, last))):
             pixels[row] = 0 if picture is None else picture
             facts.append(fact)
-            yield 1
+            if len(facts) % SHOWN == 0:
+                yield SHOWN
         pixels.flush()
         del pixels
-    write_json(_facts(folder, number), facts)  # last: it says that the shard is whole
+    write_json(_facts(folder, number), facts)  # last: without it the shard is not whole
+    yield len(facts) % SHOWN
 
 
 def _check_room(folder, needed):

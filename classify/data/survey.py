@@ -7,7 +7,7 @@ from classify.files import write_text
 
 UNREADABLE_SHARE = 0.05  # above it the folder is not what the user thinks it is
 SHOWN = 10  # names in a line
-UNEQUAL = 3  # times as many pictures of one class as of another: worth a word
+MANY_MORE = 3  # times as many pictures of one class as of another: worth a word
 FEW_CLASSES = 10  # so many are counted one by one
 
 
@@ -41,21 +41,30 @@ def findings(split, facts, class_names, parts):
         parts: the name of the split that each stands in, an array of texts.
     """
     counts = np.bincount(split.labels, minlength=len(class_names))
-    if len(class_names) <= FEW_CLASSES:
-        lines = [" · ".join(f"{n:,} {printable(name)}" for n, name in zip(counts, class_names, strict=True))]
-    else:
-        lines = [f"{len(class_names):,} classes of {counts.min():,} to {counts.max():,} pictures"]
+    by_part = {part: np.bincount(split.labels[parts == part], minlength=len(class_names)) for part in _unique(parts)}
+    lines = [f"{part}: {_classes(numbers, class_names)}" for part, numbers in by_part.items()]
     sizes = np.array([fact["size"] for fact in facts])
     smallest, middle, largest = (sizes[np.argsort(sizes.prod(axis=1))[i]] for i in (0, len(sizes) // 2, -1))
     if (sizes == smallest).all():
         lines.append(f"all of {_size(smallest)} pixels")
     else:
         lines.append(f"sizes {_size(smallest)} to {_size(largest)}, half of them up to {_size(middle)}")
-    if counts.max() > UNEQUAL * counts.min():
+    if counts.max() > MANY_MORE * counts.min():
         most, fewest = (printable(class_names[i]) for i in (counts.argmax(), counts.argmin()))
         times = counts.max() / max(1, counts.min())
         lines.append(f"{times:.0f} times as many pictures of {most} as of {fewest}: try --class-weight balanced")
     return lines + _copies(split, parts)
+
+
+def _unique(parts):
+    """Return the names of the splits in their order."""
+    return list(dict.fromkeys(parts.tolist()))
+
+
+def _classes(counts, class_names):
+    if len(class_names) > FEW_CLASSES:
+        return f"{len(class_names):,} classes of {counts.min():,} to {counts.max():,} pictures"
+    return " · ".join(f"{n:,} {printable(name)}" for n, name in zip(counts, class_names, strict=True))
 
 
 def _copies(split, parts):

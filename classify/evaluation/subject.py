@@ -8,7 +8,7 @@ import numpy as np
 from classify.command import Problem, note, printable
 from classify.data import sources, splits
 from classify.data.dataset import Source, Split
-from classify.data.sources.folder import natural
+from classify.data.listing import natural
 
 NAMED = 10  # classes in a message, at most
 
@@ -118,12 +118,14 @@ def find(models, name, data=None, data_dir=None, label=None, csv_order=None):
         gone = f"{printable(found)}, which is not there any more; pass --data with its new place"
         raise Problem(f"{printable(trained.name)} was trained on {gone}")
     source = sources.find(found, data_dir or options.get("data_dir"), label, csv_order)
+    for model in models:
+        same_place = model.data_fingerprint and model.options.get("data") == source.option
+        if same_place and not is_of(model, source):
+            changed = f"{source.title} has changed since {printable(model.name)} was trained on it"
+            why = f"its {name} images may be among those that were learnt"
+            raise Problem(f"{changed}, so {why}; train again, or pass --data with other pictures")
     if data:
         trained = next((model for model in models if is_of(model, source)), None)
-    elif trained.data_fingerprint and not is_of(trained, source):
-        changed = f"{source.title} has changed since {printable(trained.name)} was trained on it"
-        why = f"its {name} images may be among those that were learnt"
-        raise Problem(f"{changed}, so {why}; pass --data {printable(found)} to measure on it as new pictures")
     class_names = _class_names(source, models)
     is_new = trained is None and source.fingerprint is not None and name == "test"
     if is_new:

@@ -50,9 +50,13 @@ def per_class(models):
         table.add_column(f"{name}prec. recall    F1", justify="right", overflow="fold")
     for class_name in models[0]["class_names"]:
         scores = [metrics["per_class"][class_name] for metrics in models]
-        cells = (f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}" for score in scores)
+        cells = (_scores(score) if score["support"] else "no images" for score in scores)
         table.add_row(printable(class_name), *cells)
     return table
+
+
+def _scores(score):
+    return f"{score['precision']:.3f}  {score['recall']:.3f} {score['f1']:.3f}"
 
 
 def comparison(rows):

@@ -61,8 +61,8 @@ class TrainingSettings:
             recipe: the recipe's options, a dictionary.
             images: how many there are to train on.
             side: their pixels a side.
-            pictures: whether they are a person's own pictures. Sixteen times fewer than CIFAR-10 has get twice as
-                many epochs: each of these takes less time, and has fewer steps.
+            pictures: ``Source.of_pictures``. Of such data sixteen times fewer images than CIFAR-10's get twice as many
+                epochs: each of these takes less time, and has fewer steps.
         """
         batch_size = min(round(recipe["batch_size"] * (SIDE / side) ** 2), images // STEPS)
         times = max(1, IMAGES / images) ** 0.25 if pictures else 1

@@ -119,15 +119,25 @@ def test_a_test_split_that_is_not_there_is_cut_from_train():
     for name in ("train", "validation", "test"):
         again = splits.read_split(source, name, 0.1, 0.2)
         np.testing.assert_array_equal(again.images, getattr(data, name).images)
-    with pytest.raises(Problem, match="--test 0.001 of 150 images cannot be cut: .*; add images"):
+    with pytest.raises(
+        Problem, match="toy: --test 0.001 of 150 images leaves one side fewer .* classes, 2; add images"
+    ):
         splits.load(source, test=0.001)
+    with pytest.raises(Problem, match="toy has one image of b for both sides of --test 0.2; add images of it"):
+        splits.load(named({"train": [0] * 9 + [1]}))
 
 
-def test_a_validation_split_of_the_datas_own_is_taken_unless_none_is_wanted():
+def test_a_validation_split_of_the_datas_own_is_taken_unless_none_is_wanted(capsys):
     source = named({"train": [0, 1] * 10, "validation": [1, 0, 1], "test": [0, 1]})
     data = splits.load(source)
     assert len(data.train) == 20 and list(data.validation.labels) == [1, 0, 1]
     assert list(splits.read_split(source, "validation").labels) == [1, 0, 1]
+    assert not capsys.readouterr().err
+    splits.load(source, validation=0.3, test=0.5)
+    assert capsys.readouterr().err == (
+        "--validation 0.3 is not used: toy has a validation split of its own\n"
+        "--test 0.5 is not used: toy has a test split of its own\n"
+    )
     data = splits.load(source, validation=0)
     assert len(data.train) == 20 and len(data.validation) == 0
 
@@ -148,6 +158,12 @@ def test_copies_stay_in_test_before_validation_before_train(capsys):
     for name in ("train", "validation", "test"):
         np.testing.assert_array_equal(splits.read_split(source, name).files, getattr(data, name).files)
     assert not capsys.readouterr().err
+    copied = named(
+        {"train": [0, 1] * 5, "validation": [0], "test": [0, 1]},
+        {"train": range(10), "validation": [31], "test": [30, 31]},
+    )
+    with pytest.raises(Problem, match="all validation images of toy stand in its test split too; remove one of both"):
+        splits.load(copied)
     everywhere = named({"train": [0, 1], "test": [0, 1]}, {"train": [1, 2], "test": [1, 2]})
     with pytest.raises(Problem, match="no train images of toy are left"):
         splits.load(everywhere, validation=0)

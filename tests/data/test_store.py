@@ -86,6 +86,25 @@ def test_a_shard_that_another_process_makes_meanwhile_is_not_made_again(tmp_path
     assert len(images) == 10
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone", "no facts", "other size"])
+def test_a_damaged_shard_is_made_again(tmp_path, damage):
+    pictures = Pictures()
+    pictures.make(tmp_path)
+    shard = tmp_path / "00001.npy"
+    if damage == "cut":
+        shard.write_bytes(shard.read_bytes()[:-9])
+    elif damage == "gone":
+        shard.unlink()
+    elif damage == "no facts":
+        (tmp_path / "00001.json").write_text("[{")
+    else:
+        np.save(shard, np.zeros((4, 6, 6, 3), "uint8"))
+    pictures.read_rows.clear()
+    images, facts = pictures.make(tmp_path)
+    assert sorted(pictures.read_rows) == [4, 5, 6, 7] and len(facts) == 10
+    np.testing.assert_array_equal(images[np.arange(10)][:, 0, 0, 0], [0, 10, 0, 30, 40, 50, 60, 70, 80, 90])
+
+
 def test_a_store_that_does_not_fit_the_disk_is_refused_before_it_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 300, 700))
     pictures = Pictures()

@@ -15,7 +15,8 @@ def test_findings_count_classes_sizes_and_copies():
     split = split_of([0] * 7 + [1] * 2, [5, 1, 5, 2, 8, 3, 2, 9, 3])
     lines = survey.findings(split, facts, ("ants", "bees"), parts)
     assert lines == [
-        "7 ants · 2 bees",
+        "train: 4 ants · 0 bees",
+        "test: 3 ants · 2 bees",
         "sizes 10 x 20 to 90 x 20, half of them up to 50 x 20",
         "4 times as many pictures of ants as of bees: try --class-weight balanced",
         "1 picture there more than once: file0 = file2",
@@ -29,7 +30,7 @@ def test_many_classes_are_summed_up():
     labels = [*range(n), 0]
     facts, parts = [{"size": [5, 5]}] * (n + 1), np.array(["train"] * (n + 1))
     lines = survey.findings(split_of(labels, range(n + 1)), facts, names, parts)
-    assert lines == ["12 classes of 1 to 2 pictures", "all of 5 x 5 pixels"]
+    assert lines == ["train: 12 classes of 1 to 2 pictures", "all of 5 x 5 pixels"]
 
 
 def test_ten_files_that_cannot_be_read_are_shown_and_all_are_listed(tmp_path):

@@ -47,7 +47,7 @@ def source(path):
         images = images.reshape(*images.shape[:3], -1)
         return Split(images if images.shape[3] == 3 else images.repeat(3, axis=3), labels[split])
 
-    who = table.identity(path, [path], class_names, shape)
+    who = table.identity(path, [path], class_names, splits, shape)
     return Source(**who, class_names=class_names, splits=splits, read=read)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from classify.command import Problem, describe, note, printable
 from classify.data.dataset import Source, Split
+from classify.data.listing import natural
 from classify.data.sources import prepared
-from classify.data.sources.folder import natural
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 VALUES = 3 * 32 * 32  # of an image

@@ -64,7 +64,7 @@ def source(path, listing):
                 images[row] = image
         return Split(images, labels[split], np.array([str(file.relative_to(beside)) for file in files], object))
 
-    who = table.identity(path, [listing, *files], class_names, shape)
+    who = table.identity(path, [listing, *files], class_names, ("train",), shape)
     return Source(**who, class_names=class_names, splits=("train",), read=read)
 
 

@@ -227,10 +227,8 @@ def _key(builder, split, size):
 
 
 def _typical_side(builder, image):
-    """Return the shorter side, in pixels, that half of the first images reach; 32 where none can be read."""
+    """Return the shorter side, in pixels, that half of the first images reach."""
     split = next(iter(builder.info.splits))
     with _refusing(builder, split):
         examples = _encoded(builder, split, image).take(LOOKED_AT).as_numpy_iterator()
-        sizes = [pictures.size(io.BytesIO(example[image])) for example in examples]
-    sides = [min(size) for size in sizes if size]
-    return int(np.median(sides)) if sides else 32
+        return pictures.typical_side(io.BytesIO(example[image]) for example in examples)

@@ -39,20 +39,22 @@ def source(path, order=None):
         values = tables[split].values(len(labels[split]))
         return Split(values.reshape(-1, 32, 32, 3) if order == "rgb" else batches.images(values), labels[split])
 
-    who = identity(path, [table.file for table in tables.values()], class_names)
+    who = identity(path, [table.file for table in tables.values()], class_names, tuple(tables))
     return Source(**who, class_names=class_names, splits=tuple(tables), read=read)
 
 
-def identity(path, files, class_names, shape=(32, 32)):
+def identity(path, files, class_names, splits, shape=(32, 32)):
     """Return the arguments of ``Source`` that say which data these are: CIFAR-10 if they look like it, else one's own.
+
+    Without a test split they are one's own in any case: what is cut from them is no test of a model of CIFAR-10.
 
     Args:
         path: what ``--data`` was given, a file or a folder.
         files: all that is read.
-        class_names, shape: as in ``Source``.
+        class_names, splits, shape: as in ``Source``.
     """
     resolved = path.resolve()
-    if class_names == batches.CLASS_NAMES and shape == (32, 32):
+    if class_names == batches.CLASS_NAMES and shape == (32, 32) and "test" in splits:
         who = {"name": "cifar10"}
     else:
         name = resolved.name if path.is_dir() else resolved.stem

@@ -54,12 +54,13 @@ def test_splits_are_matched_by_name_and_what_systems_leave_is_passed_over(tmp_pa
     (root / "drafts").mkdir()
     source = sources.find(str(root))
     assert source.splits == ("train", "validation", "test") and source.class_names == ("a", "b", "c")
-    assert list(source.read("validation", 32).labels) == [0, 0, 1, 1, 2, 2] or validation
+    assert list(source.read("validation", 32).labels) == [0, 0, 1, 1, 2, 2]
     test = source.read("test", 32)
     names = [source.class_names[label] for label in test.labels]
     assert [file.split(os.sep)[1] for file in test.files] == names and set(names) == {"a", "c"}
     assert list(source.read("train", 32).labels) == [0, 0, 1, 1, 2, 2]
     notes = capsys.readouterr().err
+    assert "passed over, files of other kinds than pictures: notes.txt\n" in notes
     assert "passed over, as they stand beside train/, val/ and test/: drafts" in notes
     assert "test has no pictures of b\n" in notes
 
@@ -96,7 +97,7 @@ def test_folders_that_are_no_data_are_refused_in_a_line(tmp_path):
     refused("photos holds no folders; put the pictures of each class into a folder of its own")
     fill(tmp_path / "photos" / "train", ["a", "b"])
     (tmp_path / "photos" / "train" / "empty").mkdir()
-    refused("photos/train/empty holds no pictures; fill it, or remove it")
+    refused("photos/train/empty holds no pictures of a kind that is read; fill it, or remove it")
     (tmp_path / "photos" / "train" / "empty").rmdir()
     fill(tmp_path / "photos" / "test", ["a", "wasps"])
     refused("test has classes that train lacks: wasps; rename or remove")
@@ -140,15 +141,16 @@ def test_each_odd_picture_is_read_as_predict_reads_it_or_named(odd, capsys):
     assert (pixels["cmyk.jpg"][..., 0] > 180).all() and (pixels["cmyk.jpg"][..., 1:] < 30).all()
     assert pixels["turned.jpg"][0].min() > 200 and pixels["turned.jpg"][-1].max() < 50
     assert not {"text.jpg", "cut.jpg"} & set(pixels)
-    lines = str(data).splitlines()
+    lines, notes = str(data).splitlines(), capsys.readouterr().err
     listing = next((store.ROOT).glob("odd-32-*/unreadable.txt"))
-    assert "35 a · 28 b" in lines[2] and "sizes 40 x 30 to 40 x 60" in lines[3]
+    assert lines[2].strip() == "train: 32 a · 26 b" and lines[3].strip() == "test: 3 a · 2 b"
+    assert "sizes 40 x 30 to 40 x 60" in lines[4]
     said = " ".join(str(data).split())
     assert "more than once" not in said  # but for those that are named elsewhere
-    assert f"2 files cannot be read: {os.path.join('train', 'b', 'cut.jpg')}, " in said
+    assert f"2 files cannot be read: {os.path.join('train', 'b', 'cut.jpg')}, " in notes
     assert "cannot be read as an image" in listing.read_text() and "damaged" in listing.read_text()
     assert "1 picture there with different labels: train/a/same1.png = train/a/same2.png" in said
-    assert "stand in train and in test: 1; left out of train" in capsys.readouterr().err
+    assert "stand in train and in test: 1; left out of train" in notes
     assert "twin.bmp" not in {os.path.basename(file) for file in [*data.train.files, *data.validation.files]}
 
 
@@ -157,6 +159,44 @@ def test_a_folder_that_mostly_cannot_be_read_is_refused(tmp_path):
     (root / "a" / "bad.png").write_bytes(b"")
     with pytest.raises(Problem, match="1 of the 9 pictures in .*photos cannot be read; mend or remove them: a/bad.png"):
         splits.load(folder.source(root), size=32)
+
+
+def test_a_class_of_which_nothing_can_be_read_is_refused(tmp_path):
+    root = fill(tmp_path / "photos", ["a", "b"], n=30)
+    (root / "c").mkdir()
+    (root / "c" / "0.png").write_bytes(b"")
+    with pytest.raises(Problem, match="no picture of c can be read: 1 file cannot be read: c/0.png"):
+        splits.load(folder.source(root), size=32)
+
+
+def test_names_that_cannot_be_kept_are_refused(tmp_path):
+    root = fill(tmp_path / "photos", [unicodedata.normalize("NFC", "café"), "b"], n=1)
+    fill(root, [unicodedata.normalize("NFD", "café")], n=1)
+    with pytest.raises(Problem, match="photos has two folders called café; put them together"):
+        folder.source(root)
+    raw = fill(tmp_path / "raw", ["a", "b"], n=1)
+    os.rename(raw / "b", os.fsencode(raw) + b"/\xff")
+    with pytest.raises(Problem, match="raw: rename .*; its name is not UTF-8"):
+        folder.source(raw)
+
+
+def test_a_class_may_be_called_train_and_a_level_too_high_is_seen(tmp_path):
+    source = folder.source(fill(tmp_path / "transport", ["bus", "car", "train"], n=1))
+    assert source.class_names == ("bus", "car", "train") and source.splits == ("train",)
+    fill(tmp_path / "deep" / "photos" / "train", ["a", "b"], n=1)
+    with pytest.raises(Problem, match="deep holds no folders of classes; did you mean .*deep/photos?"):
+        folder.source(tmp_path / "deep")
+
+
+def test_pictures_that_differ_where_they_are_cut_off_are_no_copies(tmp_path):
+    for number in range(2):
+        wide = Image.new("RGB", (90, 40), "blue")
+        wide.putpixel((0, 0), (255, 255, number))
+        (tmp_path / "photos" / "ab"[number]).mkdir(parents=True)
+        wide.save(tmp_path / "photos" / "ab"[number] / "0.png")
+    split = folder.source(tmp_path / "photos").read("train", 32)
+    assert (split.images[np.array([0])] == split.images[np.array([1])]).all()
+    assert split.prints[0] != split.prints[1]
 
 
 def test_a_folder_is_known_by_its_names_and_contents(tmp_path):

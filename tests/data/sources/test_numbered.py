@@ -27,7 +27,7 @@ def test_numbered_pictures_are_read_as_they_were_written(header, beside, given, 
     read = source.read("train", None)
     np.testing.assert_array_equal(read.images, images)
     np.testing.assert_array_equal(read.labels, labels)
-    assert source.name == "cifar10" and source.class_names == batches.CLASS_NAMES and source.splits == ("train",)
+    assert source.fingerprint and source.class_names == batches.CLASS_NAMES and source.splits == ("train",)
     assert source.shape == (32, 32) and read.files[9] == ("train/10.png" if beside == "train" else "10.png")
 
 
