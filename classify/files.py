@@ -63,6 +63,12 @@ def whole(path, size=None, sync=True):
         _remove(beside)
 
 
+def clear(folder, name="*"):
+    """Remove what killed processes have left of a file, or of all that match ``name``, in a folder that is locked."""
+    for left in folder.glob(f".[0-9]*-{name}"):
+        _remove(left)
+
+
 def make_folder(path):
     """Make a folder, and those above it, if it is not there.
 

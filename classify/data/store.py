@@ -13,7 +13,7 @@ import numpy as np
 
 from classify.command import Problem, note, printable
 from classify.environment import cores
-from classify.files import each_locked, make_folder, whole, write_json
+from classify.files import clear, each_locked, make_folder, whole, write_json
 from classify.progress import track
 
 ROOT = Path("stores")
@@ -103,6 +103,7 @@ def _shard(folder, number, part, items, read, size, threads):
     if _kept(folder, number, part, size) is not None:
         yield last - first
         return
+    clear(folder, f"{number:05}.*")
     facts = []
     with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
         pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))

@@ -47,6 +47,7 @@ class Run:
         self.lock = files.lock(self.folder / LOCK)
         if self.lock is None:
             raise Problem(f"{printable(self.folder)} is in use: another process writes to it", status=2)
+        files.clear(self.folder)
         shutil.rmtree(self.folder / NEW, ignore_errors=True)  # of a process that was killed
         if (self.folder / "run.json").exists():
             self.work = self.folder / NEW

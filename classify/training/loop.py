@@ -65,9 +65,11 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
             while not keeper.done:
                 train(state, batches, validation_batches, epochs, [keeper, progress])
     except KeyboardInterrupt as error:
+        if run.saved:
+            raise  # nothing is taken from the checkpoint yet, so it is as good as before
         state.interrupted = interrupted_status(error)
         if state.best_weights is None:
-            if state.interrupted == 130 and not (run.saved or state.epoch or state.step):
+            if state.interrupted == 130 and not (state.epoch or state.step):
                 run.checkpoints.remove()  # the user does not want this run; a machine that stops may go on with it
             raise
     except Diverged as error:

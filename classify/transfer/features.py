@@ -16,7 +16,7 @@ from keras import layers
 
 from classify.command import note
 from classify.data.store import Shards
-from classify.files import each_locked, make_folder, whole
+from classify.files import clear, each_locked, make_folder, whole
 from classify.progress import track
 from classify.training.batches import Batches, random_stream
 from classify.training.loop import dtype_policy
@@ -91,6 +91,7 @@ class Extractor:
         locks = {self.folder / f".{key}.lock": key for key in missing}
         for lock in each_locked(locks):
             key = locks[lock]
+            clear(self.folder, f"{key}-*")
             rows, features = missing[key], []
             files[key] = self._kept(key)
             if files[key]:

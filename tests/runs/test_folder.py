@@ -67,8 +67,10 @@ def test_what_a_killed_process_left_does_not_stop_the_next(finished_run):
     (ROOT / "mine" / ".new").mkdir()
     (ROOT / "mine" / ".new" / "history.csv").touch()
     (ROOT / "mine" / ".lock").touch()  # nobody holds it
+    (ROOT / "mine" / ".123-model.keras").touch()
     with Run(ROOT / "mine") as run:
         assert not any(run.work.iterdir())
+    assert {file.name for file in (ROOT / "mine").iterdir()} == {"model.keras", "run.json"}
 
 
 def test_ctrl_c_waits_while_nothing_is_trained_or_measured(ctrl_c):

@@ -309,6 +309,18 @@ def test_without_frequent_checkpoints_it_goes_on_from_the_first_one(split, tmp_p
     assert_same(model, twin)
 
 
+def test_a_signal_before_the_checkpoint_is_taken_leaves_it_as_it_was(split, tmp_path, frequent, monkeypatch):
+    def stopped(*args):
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    killed(split, tmp_path, compiled(), 4)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "announce", stopped)
+        gone_on_with(split, tmp_path, compiled())
+    assert {file.name: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()} == before
+
+
 def test_early_stopping_counts_on_and_a_training_that_ended_does_not_begin_again(split, tmp_path, frequent):
     _, before = fitted(split, tmp_path, epochs=50, model=compiled(learning_rate=1e-12), patience=2)
     model, state = gone_on_with(split, tmp_path, compiled(), patience=2)
