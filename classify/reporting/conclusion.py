@@ -156,4 +156,8 @@ def tell(run, data, state, measured, name, temperature, seconds):
     made = [file for file in RUN_FILES if (run.folder / file).exists()]
     names = textwrap.fill(", ".join(made), 80, initial_indent="  ", subsequent_indent="  ")
     note(f"\n{folder}   {duration(seconds)}\n{names}")
-    note(f"next: python predict.py image.png --model {folder}\n      python evaluate.py")
+    if data.source.findings:
+        note(f"next: python predict.py new-pictures/ --model {folder} --sort-into sorted/")
+        note(f"      python evaluate.py {folder} --check-labels")
+    else:
+        note(f"next: python predict.py image.png --model {folder}\n      python evaluate.py")
