@@ -5,7 +5,7 @@
   python train_inception.py --data digits --upsampling 3
   python train_inception.py --data photos        your own, a folder a class
   python train_inception.py --fine-tune 1        then train its last block too
-  python train_inception.py --resume             go on with a run that was killed
+  python train_inception.py --resume             go on with a killed run
 
 The base never changes, so neither do its features of an image. They are
 computed once and kept in the folder features/, 8 MB for 1,000 images, 410 MB

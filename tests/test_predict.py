@@ -193,7 +193,7 @@ def test_pictures_sorted_into_folders(digits_run, pictures, tmp_path, in_process
     run = shutil.copytree(digits_run.folder, tmp_path / "run")
     info = json.loads((run / "run.json").read_text())
     scores = ood.generalized_entropy(predictor.predict(load_keras(run / "model.keras"), pictures[1]))
-    info["unsure"]["threshold"] = np.sort(scores)[-2:].mean()  # one of the five is not sure
+    info["unsure"] = {"score": ood.ENTROPY, "threshold": np.sort(scores)[-2:].mean()}  # one of the five is not sure
     info["class_names"] = [f"digit/{i}" for i in range(10)]
     (run / "run.json").write_text(json.dumps(info))
     shutil.copytree(pictures[0], tmp_path / "new")

@@ -2,7 +2,6 @@
 
 import os
 
-import keras
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
@@ -133,6 +132,8 @@ def build_in(model, temperature):
 
 
 def _last_dense(model):
+    import keras  # here, so that a benchmark can start it quietly first
+
     for layer in reversed(model.layers):
         last = _last_dense(layer) if isinstance(layer, keras.Model) else layer
         if isinstance(last, keras.layers.Dense):

@@ -72,7 +72,7 @@ def _problems(path, trust):
 def _opened(path):
     with open(path, "rb") as file:
         unless(file.read(8) != HDF5, "it is an HDF5 model, which can hold code; save it again as .keras")
-    if path.suffix != ".keras":  # Keras would open it as another format, with fewer safeguards
+    if not str(path).endswith(".keras"):  # Keras would open it as another format, with fewer safeguards
         raise Refused(members.NO_MODEL)
     with members.opened(path, LIMITS) as archive:
         for name in (CONFIG, WEIGHTS):

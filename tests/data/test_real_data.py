@@ -78,8 +78,9 @@ def test_the_shipped_models_threshold_calls_few_test_images_unsure_and_noise_mor
     from classify.runs import saved
 
     noise = rng.integers(0, 256, (200, 32, 32, 3), dtype="uint8")
-    rows = predict(loading.load_keras(saved.SHIPPED), np.concatenate([cifar10.test.images[:1000], noise]))
-    unsure = np.array(ood.unsure(rows, saved.shipped().info["unsure"]))
+    images = np.concatenate([cifar10.test.images[:1000], noise])
+    rows = predict(loading.load_keras(saved.SHIPPED), images)
+    unsure = np.array(ood.unsure(rows, images, saved.shipped().info["unsure"]))
     assert 0.03 < unsure[:-200].mean() < 0.08 < unsure[-200:].mean()
 
 
