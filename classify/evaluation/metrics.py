@@ -29,7 +29,9 @@ def measure(labels, probabilities, class_names):
         values = precision_recall_fscore_support(labels, predicted, labels=of, average=average, zero_division=0)
         return dict(zip(("precision", "recall", "f1", "support"), values, strict=True))
 
-    each, means = scores(None, classes), {average: scores(average, shown) for average in ("macro", "weighted")}
+    each = scores(None, classes)
+    each["support"] = each["support"].astype(int)  # scikit-learn's are floats where no answer is right
+    means = {average: scores(average, shown) for average in ("macro", "weighted")}
     confusion = confusion_matrix(labels, predicted, labels=classes)
     return {
         "n": len(labels),

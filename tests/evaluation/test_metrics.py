@@ -59,6 +59,12 @@ def test_a_class_missing_from_the_labels_is_still_reported():
     assert result["per_class"]["fish"]["support"] == 0
 
 
+def test_supports_are_whole_numbers_even_where_no_answer_is_right():
+    metrics = measure(np.array([0, 0, 1]), np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]), ["a", "b"])
+    supports = [scores["support"] for scores in metrics["per_class"].values()]
+    assert metrics["accuracy"] == 0 and supports == [2, 1] and [type(n) for n in supports] == [int, int]
+
+
 def test_the_means_are_over_the_classes_that_the_images_show():
     labels, predicted = np.array([0, 0, 0, 2, 2]), np.array([0, 0, 1, 2, 1])
     result = measure(labels, np.eye(4)[predicted], ("a", "b", "c", "d"))
