@@ -27,7 +27,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             n = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], variance.dtype)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance * (n - 1) / n)
-        return outputs
+        # Else TensorFlow would join convolution, normalization and tanh to one operation, which it lacks on a CPU.
+        return tf.ensure_shape(outputs, inputs.shape)
 
     def _move(self, average, value):
         average.assign(average * self.momentum + value * (1 - self.momentum))

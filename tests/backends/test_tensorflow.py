@@ -36,6 +36,15 @@ def test_same_result_moving_statistics_and_gradients_in_training(layers, rng):
         np.testing.assert_allclose(fused, plain, rtol=1e-5)
 
 
+def test_tanh_follows_a_normalized_convolution(rng):
+    """In float32 TensorFlow joined the three to one operation that it does not have."""
+    inputs = rng.normal(0, 1, (4, 6, 6, 3)).astype("float32")
+    layers = [keras.layers.Conv2D(2, 3, use_bias=False), BatchNormalization(), keras.layers.Activation("tanh")]
+    model = keras.Sequential([keras.layers.Input((6, 6, 3)), *layers])
+    expected = np.tanh(keras.Sequential(model.layers[:2])(inputs))
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+
+
 def test_same_result_in_inference_and_nothing_moves(layers, rng):
     inputs = rng.normal(2, 3, (4, 6, 6, 5)).astype("float32")
     before = layers[1].get_weights()
