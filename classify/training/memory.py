@@ -26,7 +26,8 @@ def memory(model, data, batch_size=0):
     step = sum(2 * n * _itemsize(layer) for n, layer in zip(numbers, layers, strict=True))
     prediction = 4 * max(a + b for a, b in zip(numbers, numbers[1:], strict=False))
     weights = 4 * COPIES * model.count_params()
-    most = max(batch_size * step, max(batch_size, BATCH_SIZE) * prediction)
+    trained = min(batch_size, len(data.train.images))
+    most = max(trained * step, max(trained, BATCH_SIZE) * prediction)
     return f"about {(PROGRAM + arrays + weights + most) / 1e9:.1f} GB of memory"
 
 
