@@ -13,9 +13,10 @@ takes its options from the run, gets a row with each other value.
 A row passes if it leaves no traceback and ends with status 0, or with 1 or 2 and
 one line that says why. The data are digits, 64 images of them, two folders of
 drawings and a CSV file; the network of train_inception.py is a tiny one with
-the parts of InceptionV3. Each row is a process of its own, forked after the
-imports. The table goes to standard output, and the failing rows. The benchmark
-goes on where it stopped; what it did lies in runs/options.
+the parts of InceptionV3, and no light copies are made, which takes most time.
+Each row is a process of its own, forked after the imports. The table goes to
+standard output, and the failing rows. The benchmark goes on where it stopped;
+what it did lies in runs/options.
 """
 
 import collections
@@ -91,7 +92,7 @@ WRONG_TRAINING = {
 # The values of each option that a script takes by themselves, and those that it must refuse or cannot use.
 VALUES = {
     "train_cnn": {
-        "--recipe": (LEFT_OUT, "sprint", "tutorial"),
+        "--recipe": ("sprint", "tutorial"),
         "--activation": (LEFT_OUT, "relu", "tanh"),
         **TRAINING,
         **DATA,
@@ -117,7 +118,7 @@ VALUES = {
         "--trust": (LEFT_OUT, FLAG),
     },
     "predict": {
-        "IMAGE": ("picture.png", "pictures/noise"),
+        "IMAGE": ("picture.png", "few"),
         "--model": (LEFT_OUT, "cnn-digits", "cnn-digits --model inception-digits"),
         "--top": (LEFT_OUT, "1", "100"),
         "--tta": (LEFT_OUT, FLAG),
@@ -155,11 +156,10 @@ WRONG = {
         "--sort-into": ("notes.txt",),
     },
 }
-KILLED = {"train_cnn": "--resume", "train_inception": "--resume"}  # get a row with each other value
 # What goes together on the command line, but not with that data or model.
 REFUSED = [("--csv-order", "rgb", "--data", data) for data in (LEFT_OUT, "digits", "pictures")]
 REFUSED += [("--explain-class", "3", "--model", LEFT_OUT)]  # the classes of the model that comes with the project
-BEGUN = {
+BEGUN = {  # runs that are finished, or killed for --resume
     "train_cnn": "--data digits --recipe sprint --epochs 2 --limit 64 --batch-size 16",
     "train_inception": "--data digits --weights none --upsampling 3 --epochs 2 --limit 64 --batch-size 16",
 }
@@ -219,16 +219,17 @@ def plan(script, seed):
     """Return the rows that cover all pairs of values of two options; each is a dictionary of values by option."""
     table, rng = values(script), random.Random(seed)
     everything = all_pairs(table)
-    alone = [(KILLED[script], value) for value in ("", "runs/killed")] if script in KILLED else []
-    rows = [dict([first, (name, x)]) for first in alone for name in table if name != first[0] for x in table[name]]
     wrong = {(option, value) for option, refused in WRONG[script].items() for value in refused}
     by_wrong = [{pair for pair in everything if len(wrong & pair) == number} for number in range(3)]
     clashes = {pair for pair in by_wrong[0] if not goes_together(script, pair)}
     no_error, one_error = clashes | by_wrong[1] | by_wrong[2], clashes | by_wrong[2]
     steps = [(by_wrong[0] - clashes, no_error), (clashes, no_error), (by_wrong[1], one_error), (by_wrong[2], set())]
+    rows = []
     for wanted, avoided in steps:
         covered = set().union(*map(pairs_of, rows))
         rows += cover(table, wanted - covered, avoided, rng)
+    if "--resume" in table:
+        rows += [{"--resume": FLAG, name: value} for name in table if name != "--resume" for value in table[name]]
     return rows
 
 
@@ -315,7 +316,9 @@ def make_world(out):
         shape = (40, 36 + number, 3) if number % 2 else (40, 1, 3)
         pixels = np.broadcast_to(rng.integers(0, 256, shape, "uint8"), (40, 36 + number, 3))
         Image.fromarray(pixels).save(file)
-    shutil.copy(world / "pictures" / "noise" / "1.png", world / "picture.png")
+    (world / "few").mkdir()
+    for file in ("picture.png", "few/one.png", "few/two.png"):
+        shutil.copy(world / "pictures" / "noise" / "1.png", world / file)
     rows = np.column_stack([np.arange(200) % 2, rng.integers(0, 256, (200, 3072))])
     np.savetxt(world / "table.csv", rows, "%d", ",")
     (world / "notes.txt").write_text("no picture, no model, no data\n")
@@ -339,7 +342,7 @@ def attempt(out, script, arguments):
     folder = out / f"row-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(out / "world", folder)
-    if script in KILLED:
+    if script in BEGUN:
         shutil.copytree(out / f"killed-{script}", folder, dirs_exist_ok=True)
     status = call(folder, script, arguments)
     printed, said = (folder.with_suffix(suffix).read_text(errors="replace") for suffix in (".out", ".err"))
@@ -370,10 +373,11 @@ def call(folder, script, arguments, killed=False):
 
 
 def run(folder, script, arguments, killed):
-    """Be a script's process: the real ``main``, but for the size of InceptionV3 and for where data would come from."""
+    """Be a script's process: the real ``main``, with a tiny InceptionV3, no light copies and no network."""
     import keras
 
     import models.inception
+    from classify.reporting import conclusion
 
     os.chdir(folder)
     os.environ |= {"TFDS_DATA_DIR": "no-data-here", "KERAS_HOME": "no-weights-here"}
@@ -382,6 +386,7 @@ def run(folder, script, arguments, killed):
         os.dup2(os.open(folder.with_suffix(suffix), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = [f"{script}.py", *arguments]
+    conclusion.save_litert = lambda *args: None
     models.inception.FEATURES = 32
     keras.applications.InceptionV3 = small_base
     save = Checkpoints.save
