@@ -4,7 +4,7 @@
   python benchmarks/options.py --scripts predict evaluate
 
 Most faults of a command line need one option or two, seldom three. So each
-option has two to four values here, also wrong ones, and a plan puts every pair
+option has two to six values here, also wrong ones, and a plan puts every pair
 of values of two options into at least one row. A row is one call of the real
 script in a folder of its own. Values that go together share rows, so that no
 error hides what comes after it; the others come in further rows. --resume, which
@@ -115,6 +115,7 @@ VALUES = {
         "--robust-images": (LEFT_OUT, "1", "20"),
         "--check-labels": (LEFT_OUT, FLAG),
         **DATA,
+        "--data": (LEFT_OUT, "digits", "table.csv"),
         "--trust": (LEFT_OUT, FLAG),
     },
     "predict": {
@@ -146,6 +147,7 @@ WRONG = {
         "--split": ("all",),
         "--robust-images": ("0",),
         **WRONG_DATA,
+        "--data": ("pictures", *WRONG_DATA["--data"]),
     },
     "predict": {
         "IMAGE": (LEFT_OUT, "notes.txt", "empty", "nowhere.png notes.txt picture.png"),
@@ -158,6 +160,7 @@ WRONG = {
 }
 # What goes together on the command line, but not with that data or model.
 REFUSED = [("--csv-order", "rgb", "--data", data) for data in (LEFT_OUT, "digits", "pictures")]
+REFUSED += [("--data", "table.csv", "--split", split) for split in ("validation", "train")]  # others than the models'
 REFUSED += [("--explain-class", "3", "--model", LEFT_OUT)]  # the classes of the model that comes with the project
 BEGUN = {  # runs that are finished, or killed for --resume
     "train_cnn": "--data digits --recipe sprint --epochs 2 --limit 64 --batch-size 16",
@@ -346,6 +349,7 @@ def attempt(out, script, arguments):
         shutil.copytree(out / f"killed-{script}", folder, dirs_exist_ok=True)
     status = call(folder, script, arguments)
     printed, said = (folder.with_suffix(suffix).read_text(errors="replace") for suffix in (".out", ".err"))
+    shutil.rmtree(folder)
     return {
         "script": script,
         "arguments": arguments,
