@@ -58,12 +58,18 @@ def load(path, height, width, reduction=decoding.REDUCTION):
     return _opened(path, lambda image: decoding.decode(image, height, width, reduction))
 
 
-def load_with_digest(path, height, width):
-    """Return what ``load`` does, and 16 hexadecimal digits that only pictures of the same pixels share.
+def load_with_facts(path, height, width):
+    """Return what ``load`` does, the picture's ``size``, and 16 hexadecimal digits that only its copies share.
 
-    They are of the whole picture, before anything is cut off.
+    The digits are of the pixels of the whole picture, before anything is cut off.
     """
-    return _opened(path, lambda image: decoding.decode_with_digest(image, height, width))
+
+    def use(image):
+        shown = _shown_size(image)
+        pixels, digest = decoding.decode_with_digest(image, height, width)
+        return pixels, shown, digest
+
+    return _opened(path, use)
 
 
 def _opened(path, use):
@@ -91,10 +97,14 @@ def size(path):
     """Return a picture's (width, height) in pixels as a person sees it, or None if the file is no picture."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-            return image.size[::-1] if turned else image.size
+            return _shown_size(image)
     except Exception:  # a damaged file can make Pillow raise almost anything
         return None
+
+
+def _shown_size(image):
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return image.size[::-1] if turned else image.size
 
 
 def typical_side(files):

@@ -19,7 +19,7 @@ from classify.progress import track
 ROOT = Path("stores")
 SHARD_BYTES = 64e6
 SHARD_IMAGES = 2000  # at most, so that a process that is killed loses little
-SHOWN = 32  # pictures between two movements of the bar
+CHUNK = 16  # pictures that a thread reads at a time: handing over each one would take as long as to read it
 
 
 class Shards:
@@ -107,15 +107,16 @@ def _shard(folder, number, part, items, read, size, threads):
     facts = []
     with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
         pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
-        for row, (picture, fact) in enumerate(threads.map(read, items(first, last))):
-            pixels[row] = 0 if picture is None else picture
-            facts.append(fact)
-            if len(facts) % SHOWN == 0:
-                yield SHOWN
+        pictures = list(items(first, last))
+        chunks = (pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK))
+        for chunk in threads.map(lambda chunk: [read(picture) for picture in chunk], chunks):
+            for picture, fact in chunk:
+                pixels[len(facts)] = 0 if picture is None else picture
+                facts.append(fact)
+            yield len(chunk)
         pixels.flush()
         del pixels
     write_json(_facts(folder, number), facts)  # last: without it the shard is not whole
-    yield len(facts) % SHOWN
 
 
 def _check_room(folder, needed):

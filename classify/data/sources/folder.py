@@ -113,12 +113,13 @@ def _key(path, files, size):
 
 def _read(path, file, size):
     """Return a picture's pixels, or None, and what the survey and the fingerprint want to know of it."""
+    file = path / file
     try:
-        pixels, digest = pictures.load_with_digest(path / file, size, size)
-        fact = {"size": pictures.size(path / file), "print": digest}
+        pixels, shown, digest = pictures.load_with_facts(file, size, size)
+        fact = {"size": shown, "print": digest}
     except Problem as problem:
-        pixels, fact = None, {"problem": str(problem).removeprefix(f"{printable(path / file)}: ")}
-    return pixels, fact | {"sha256": _sha256(path / file)}
+        pixels, fact = None, {"problem": str(problem).removeprefix(f"{printable(file)}: ")}
+    return pixels, fact | {"sha256": _sha256(file)}
 
 
 def _sha256(file):
