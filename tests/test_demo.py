@@ -259,7 +259,7 @@ def test_explanations_stand_beside_the_bars_on_request(browser, picture):
 def test_an_example_is_answered_by_a_click_and_stays(browser, page):
     for _ in range(2):
         elements(browser, ".gallery-item")[0].click()
-        assert wait(lambda: answers(browser))[0]["class"] == "truck"
+        assert wait(lambda: answers(browser))[0]["class"] == "ship"
         open_page(browser, page)
     assert uploads(page) == []
 
