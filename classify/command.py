@@ -104,6 +104,11 @@ def _open_closed_streams():
     return closed
 
 
+def some(names, most=10):
+    """Return names as one line of text, separated by commas; ", …" stands for those after the first ``most``."""
+    return printable(", ".join(names[:most])) + (", …" if len(names) > most else "")
+
+
 def describe(error):
     """Return an ``OSError`` as one line that names the file, if there is one: 'x.png: no such file or directory'."""
     reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]

@@ -169,3 +169,9 @@ def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
             interrupts.release()
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def test_some_names_stand_for_many():
+    assert command.some(["a", "b"]) == "a, b" and "\n" not in command.some(["b\n"])
+    assert command.some([str(i) for i in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert command.some([str(i) for i in range(11)], most=2) == "0, 1, …"

@@ -4,12 +4,11 @@ import os
 import re
 import unicodedata
 
-from classify.command import Problem, note, printable
+from classify.command import Problem, note, printable, some
 from classify.data import pictures
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 PASSED_OVER = {"__macosx", "thumbs.db", "desktop.ini"}  # and all whose name begins with a dot
-SHOWN = 10  # names in a message
 
 
 def by_split(path):
@@ -32,11 +31,11 @@ def by_split(path):
         listed = {name: listed[name] for name in ("train", "validation", "test") if name in listed}
         beside = [folder.name for folder in folders if folder not in given]
         if beside:
-            note(f"passed over, as they stand beside train/, val/ and test/: {_some(beside)}")
+            note(f"passed over, as they stand beside train/, val/ and test/: {some(beside)}")
     else:
         listed["train"] = _classes(path, path, folders, others)
     if others:
-        note(f"passed over, files of other kinds than pictures: {_some(others)}")
+        note(f"passed over, files of other kinds than pictures: {some(others)}")
     _check_splits(path, listed)
     return listed
 
@@ -110,13 +109,9 @@ def _check_splits(path, listed):
         unknown = [name for name in classes if name not in listed[first]]
         if unknown:
             raise Problem(
-                f"{printable(path)}: {split} has classes that {first} lacks: {_some(unknown)}; rename or remove their"
+                f"{printable(path)}: {split} has classes that {first} lacks: {some(unknown)}; rename or remove their"
                 " folders"
             )
         lacking = [name for name in listed[first] if name not in classes]
         if lacking:
-            note(f"{split} has no pictures of {_some(lacking)}")
-
-
-def _some(names):
-    return printable(", ".join(names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+            note(f"{split} has no pictures of {some(lacking)}")

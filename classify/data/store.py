@@ -63,7 +63,8 @@ def make(folder, count, items, read, size, doing):
     """
     rows = int(max(1, min(SHARD_IMAGES, SHARD_BYTES // (size * size * 3))))
     parts = {number: (first, min(first + rows, count)) for number, first in enumerate(range(0, count, rows))}
-    missing = {number: part for number, part in parts.items() if _kept(folder, number, part, size) is None}
+    kept = {number: _kept(folder, number, part, size) for number, part in parts.items()}
+    missing = {number: part for number, part in parts.items() if kept[number] is None}
     if missing:
         total = sum(last - first for first, last in missing.values())
         _check_room(folder, total * size * size * 3)
@@ -73,8 +74,8 @@ def make(folder, count, items, read, size, doing):
             shards = (_shard(folder, *locks[lock], items, read, size, threads) for lock in each_locked(locks))
             for _ in track((done for shard in shards for done in shard), total, doing, size=int):
                 pass
-    kept = [_kept(folder, number, part, size) for number, part in parts.items()]
-    return Shards([pixels for pixels, _ in kept]), [fact for _, facts in kept for fact in facts]
+        kept |= {number: _kept(folder, number, part, size) for number, part in missing.items()}
+    return Shards([pixels for pixels, _ in kept.values()]), [fact for _, facts in kept.values() for fact in facts]
 
 
 def _kept(folder, number, part, size):

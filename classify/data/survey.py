@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from classify.command import Problem, printable
+from classify.command import Problem, printable, some
 from classify.files import write_text
 
 UNREADABLE_SHARE = 0.05  # above it the folder is not what the user thinks it is
-SHOWN = 10  # names in a line
 MANY_MORE = 3  # times as many pictures of one class as of another: worth a word
 FEW_CLASSES = 10  # so many are counted one by one
 
@@ -22,7 +21,7 @@ def check_readable(path, folder, files, facts):
         return ""
     listing = folder / "unreadable.txt"
     write_text(listing, "".join(f"{printable(file)}: {problem}\n" for file, problem in unreadable))
-    reason = f"{_some([file for file, _ in unreadable])} (and why: {printable(listing)})"
+    reason = f"{some([file for file, _ in unreadable])} (and why: {printable(listing)})"
     if len(unreadable) > UNREADABLE_SHARE * len(files):
         raise Problem(
             f"{len(unreadable):,} of the {len(files):,} pictures in {printable(path)} cannot be read; mend or remove"
@@ -77,20 +76,15 @@ def _copies(split, parts):
     lines = []
     if same:
         further = sum(len(rows) - 1 for rows in same)
-        lines.append(f"{_counted(further, 'picture')} there more than once: {_some(_pairs(split, same))}")
+        lines.append(f"{_counted(further, 'picture')} there more than once: {some(_pairs(split, same))}")
     if different:
-        pairs = _some(_pairs(split, different))
+        pairs = some(_pairs(split, different))
         lines.append(f"{_counted(len(different), 'picture')} there with different labels: {pairs}")
     return lines
 
 
 def _pairs(split, groups):
     return [f"{split.files[rows[0]]} = {split.files[rows[1]]}" for rows in groups]
-
-
-def _some(names):
-    shown = ", ".join(printable(name) for name in names[:SHOWN])
-    return shown + (", …" if len(names) > SHOWN else "")
 
 
 def _counted(n, noun):

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.command import Problem, note, printable
+from classify.command import Problem, note, printable, some
 from classify.data import sources, splits
 from classify.data.dataset import Source, Split
 from classify.data.listing import natural
-
-NAMED = 10  # classes in a message, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,15 +147,11 @@ def _class_names(source, models):
     class_names = next((names for _, names in known if set(source.class_names) <= set(names)), None)
     if class_names is None:
         model, names = known[0]
-        unknown = _listed([name for name in source.class_names if name not in names])
+        unknown = some([name for name in source.class_names if name not in names])
         raise Problem(f"{source.title} has classes that {printable(model.name)} does not know: {unknown}")
     if lacking := [name for name in class_names if name not in source.class_names]:
-        note(f"{source.title} has no images of {_listed(lacking)}")
+        note(f"{source.title} has no images of {some(lacking)}")
     return class_names
-
-
-def _listed(names):
-    return printable(", ".join(names[:NAMED])) + (", …" if len(names) > NAMED else "")
 
 
 def by_data(models, data, named):

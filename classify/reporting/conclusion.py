@@ -137,7 +137,7 @@ def reduction_for(source, recipe):
 
     Training images that came small, as CIFAR-10's, do not say how they were made so. benchmarks/reduction.py compares.
     """
-    if source.shape is None or source.fingerprint is not None:
+    if source.of_pictures:
         return REDUCTION  # the training reduced them itself
     return "centre-box" if recipe == "inception" else "centre-bilinear"
 
