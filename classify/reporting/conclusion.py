@@ -147,7 +147,7 @@ def tell(run, data, state, measured, name, temperature, seconds):
     folder = printable(run.folder)
     if len(data.validation):
         accuracy = state.history[state.best_epoch - 1]["val_accuracy"]
-        calibrated = f"; calibrated with temperature {temperature:.3f}" if temperature else ""
+        calibrated = f"; calibrated with temperature {temperature:.3f}" if temperature not in (None, 1) else ""
         note(f"\nbest epoch {state.best_epoch}, validation accuracy {accuracy:.4f}{calibrated}")
     if measured:
         images = f"{data.source.title} test, {len(data.test):,} images"
