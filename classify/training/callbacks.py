@@ -141,7 +141,7 @@ class TrainingProgress(keras.callbacks.Callback):
 class Timer(keras.callbacks.Callback):
     """Keeps the seconds of each training step; before it, ``pause`` is called."""
 
-    def __init__(self, pause):
+    def __init__(self, pause=lambda: None):
         super().__init__()
         self.pause = pause
 
