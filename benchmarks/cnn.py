@@ -8,8 +8,8 @@ step    images a second of a training step: the standard recipe's against the sa
         keras.layers.BatchNormalization), and what each difference is worth
 sprint  seconds of training to the final validation accuracy of TensorFlow's CNN
         tutorial: the tutorial's own, trained as it says, against the sprint recipe's
-torch   the record recipe against airbench94's in PyTorch on the same processor;
-        needs `pip install torch`
+torch   the record recipe against airbench94's in PyTorch, seed by seed in turn, on
+        the same images and processor; needs `pip install torch`
 
 Ratios of medians of alternating measurements. Whole trainings are made once: an
 interrupted benchmark goes on where it stopped; finished runs lie in runs/benchmark.
@@ -22,10 +22,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
+from scipy import stats
 
 import train_cnn
 from benchmarks.training import accuracies, data_arguments, trained
@@ -38,9 +40,12 @@ from classify.runs.folder import ROOT
 ROUNDS = 3
 STEPS = 4
 SEEDS = 3
+TIMES = "validation-seconds.json"  # beside a run
 
 
 def main():
+    if "--timed" in sys.argv:  # one run, in a process of its own
+        return timed([argument for argument in sys.argv[1:] if argument != "--timed"])
     parser = options.Parser(__doc__)
     parser.add_argument("--only", choices=COMPARISONS, help="one comparison. Default: all three")
     options.add_data(parser)
@@ -171,24 +176,66 @@ def torch(args):
     if importlib.util.find_spec("torch") is None:
         print("\ntorch: PyTorch is not installed")
         return
-    ours = trained("record-0", "train_cnn.py", "--recipe", "record", "--seed", 0, *data_arguments(args))
-    validation = accuracies(ours["folder"])["validation"]
-    theirs = airbench(args)
-    print("\n                               validation   with TTA   training")
-    ours_seconds = sum(epoch["seconds"] for epoch in ours["history"])
-    for name, plain, tta, seconds in (
-        ("record, Keras", validation["plain"], validation["tta"], ours_seconds),
-        ("airbench94, PyTorch", theirs["accuracy"], theirs["accuracy_tta"], theirs["seconds"]),
-    ):
-        print(f"{name:30} {plain:10.2%} {tta:10.2%}   {duration(seconds)}")
-    print(f"time of PyTorch's / ours: {theirs['seconds'] / ours_seconds:.2f} (whole runs, one after the other)")
+    print("\n                            validation   with TTA   training, without validation")
+    ours, theirs = [], []
+    for seed in range(SEEDS):
+        ours.append(record(args, seed))
+        show(f"record, Keras, seed {seed}", ours[-1])
+        theirs.append(airbench(args, seed))
+        show(f"airbench94, PyTorch, seed {seed}", theirs[-1])
+    for key, name in (("accuracy", "accuracy"), ("accuracy_tta", "with TTA")):
+        low, mean, high = difference([run[key] for run in ours], [run[key] for run in theirs])
+        print(f"{name}: ours - PyTorch's {mean:+.2%} (95 % interval {low:+.2%} to {high:+.2%})")
+    times = [statistics.median(run["seconds"] for run in runs) for runs in (ours, theirs)]
+    print(f"time: {times[0] / times[1]:.2f} of PyTorch's (ratio of medians)")
 
 
-def airbench(args):
+def show(name, run):
+    print(f"{name:30} {run['accuracy']:8.2%} {run['accuracy_tta']:10.2%}   {duration(run['seconds'])}", flush=True)
+
+
+def difference(ours, theirs):
+    """Return (low, mean, high): the difference of two means with its 95 % interval, Welch's, over seeds."""
+    test = stats.ttest_ind(ours, theirs, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    return interval.low, np.mean(ours) - np.mean(theirs), interval.high
+
+
+def record(args, seed):
+    """Return the validation accuracies of a record run and its seconds of training, in a run made once."""
+    arguments = ("--recipe", "record", "--seed", seed, *data_arguments(args))
+    run = trained(f"record-{seed}", "benchmarks/cnn.py", "--timed", *arguments)
+    measured = accuracies(run["folder"])["validation"]
+    seconds = sum(epoch["seconds"] for epoch in run["history"]) - json.loads((run["folder"] / TIMES).read_text())
+    return {"accuracy": measured["plain"], "accuracy_tta": measured["tta"], "seconds": seconds}
+
+
+def timed(arguments):
+    """Train as train_cnn.py does, and keep the seconds that its validation took beside the run."""
+    command.start_keras()
+    import keras
+
+    evaluate, seconds = keras.Model.evaluate, []
+
+    def clocked(*args, **options):
+        start = time.perf_counter()
+        results = evaluate(*args, **options)
+        if "callbacks" in options:  # as `fit` calls it
+            seconds.append(time.perf_counter() - start)
+        return results
+
+    settings = train_cnn.parse(arguments)
+    with patch.object(keras.Model, "evaluate", clocked):
+        status = train_cnn.train(settings).interrupted
+    write_json(Path(settings.out) / TIMES, sum(seconds))
+    return status
+
+
+def airbench(args, seed):
     """Return what airbench_torch.py measured on the same training and validation images, in a run made once."""
     from classify.data import sources, splits
 
-    result = ROOT / "benchmark" / "airbench-torch.json"
+    result = ROOT / "benchmark" / f"airbench-torch-{seed}.json"
     if not result.is_file():
         dataset = splits.load(sources.find(args.data or "cifar10", args.data_dir, args.label), 0.1)
         arrays = result.with_suffix(".npz")
@@ -199,8 +246,8 @@ def airbench(args):
             validation_images=dataset.validation.images[np.arange(len(dataset.validation))],
             validation_labels=dataset.validation.labels,
         )
-        command = [sys.executable, Path(__file__).with_name("airbench_torch.py"), arrays]
-        process = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        script = [sys.executable, Path(__file__).with_name("airbench_torch.py"), arrays, "--seed", str(seed)]
+        process = subprocess.run(script, check=True, stdout=subprocess.PIPE)
         arrays.unlink()
         write_json(result, json.loads(process.stdout))
     return json.loads(result.read_text())

@@ -6,7 +6,7 @@ from benchmarks import operations
 
 @pytest.fixture(scope="module")
 def graph():
-    """A convolution of 5 images of 8 x 6 pixels from 3 to 4 channels, its gradients, and a product of 7 x 2 and 2 x 9."""
+    """A convolution of 5 images of 8 x 6 pixels, 3 to 4 channels; its gradients; a product of 7 x 2 and 2 x 9."""
 
     @tf.function
     def step(images, filters, left, right):
