@@ -36,7 +36,7 @@ class Settings:
         split: what to measure on: 'test', 'validation' or 'train'.
         data, data_dir, label, csv_order: where that is from; None for what each model was trained on.
         calibrate: whether to build a temperature into each run's model first.
-        tta: whether to measure with test-time augmentation too.
+        tta, precision: whether to measure with test-time augmentation too; 'auto' or 'float32' for that and below.
         robust_images: how many images to corrupt and measure on too; 0 for none.
         json: whether to print JSON instead of tables.
         check_labels: whether to list the labels that are probably wrong too.
@@ -54,6 +54,7 @@ class Settings:
     json: bool
     csv_order: str | None = None
     check_labels: bool = False
+    precision: str = "auto"
     trust: bool = False
 
 
@@ -69,6 +70,8 @@ def parse(argv=None):
     add("--robust", action="store_true", help="measure on corrupted images too: noise, blur, JPEG …")
     add("--robust-images", type=options.whole_number(1), metavar="N", help=f"on so many. Default: {ROBUST_IMAGES}")
     add("--check-labels", action="store_true", help="list the pictures whose label is probably wrong too")
+    precision_help = "of --tta and --robust with InceptionV3. Default: bfloat16 where that is native"
+    add("--precision", choices=("auto", "float32"), default="auto", help=precision_help)
     options.add_data(parser, help="measure on this data: {}. Default: what each model was trained on")
     options.add_trust(parser)
     args = parser.parse_args(argv)
@@ -85,7 +88,7 @@ def main(argv=None):
     settings = parse(argv)
     if settings.check_labels:
         labels.check_installed()
-    models, any_missing = find_models(settings.models, settings.trust)
+    models, any_missing = saved.named(settings.models, saved.newest_of_each_recipe, settings.trust)
     groups = subject.by_data(models, settings.data, named=bool(settings.models))
     command.start_keras()
     results, any_unread = command.each(groups, functools.partial(evaluate, settings=settings, reports=set()))
@@ -94,11 +97,6 @@ def main(argv=None):
         print(json.dumps({"version": 1, "models": models, "comparisons": comparisons}, indent=2))
     any_failed = any(failed for _, _, failed in results)
     return 1 if any_missing or any_unread or any_failed else 0
-
-
-def find_models(names, trust):
-    """Return the ``SavedModel``s of these names, or of the newest runs, and whether any name stands for none."""
-    return saved.named(names, saved.newest_of_each_recipe, trust)
 
 
 def evaluate(models, settings, reports):
@@ -112,12 +110,14 @@ def evaluate(models, settings, reports):
     Returns the JSON's entries of the models and of their comparisons, and whether anything failed.
     """
     from classify.evaluation import measuring  # these import Keras
+    from classify.transfer import shortcut
     from classify.transfer.folds import check_labels
 
     where = (settings.data, settings.data_dir, settings.label, settings.csv_order)
     measured = subject.find(models, settings.split, *where)
-    extras = {"calibrate": settings.calibrate, "with_tta": settings.tta, "robust_images": settings.robust_images}
-    measurements, failed = command.each(models, functools.partial(measuring.measure, subject=measured, **extras))
+    extras = {"with_tta": settings.tta, "robust_images": settings.robust_images, "precision": settings.precision}
+    ask = functools.partial(measuring.measure, subject=measured, calibrate=settings.calibrate, **extras)
+    measurements, failed = command.each(models, functools.partial(ask, shortcut=shortcut.find))
     if not measurements:
         return [], [], True
     comparisons = measuring.compare(measurements, measured.largest)

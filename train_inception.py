@@ -89,6 +89,7 @@ def train(settings):
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
+    from classify.transfer.shortcut import Shortcut
     from classify.transfer.size import image_size, upsampling
     from models.inception import build_head, build_inception, set_head
 
@@ -124,6 +125,7 @@ def train(settings):
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
         validate = functools.partial(predict, head, validation.images, "calibrating")
+        former = extractor.folder / f"{classes}-classes.tflite"
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)
             batches = Batches(
@@ -133,9 +135,9 @@ def train(settings):
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
             # The base is another one now. The network that was trained is folded, and so quicker than the saved one.
-            validate = functools.partial(predict, state.model, data.validation.images, "calibrating")
+            validate, former = functools.partial(predict, state.model, data.validation.images, "calibrating"), None
         name = f"inception, {weights.title(settings.weights)}"
-        conclude(run, model, data, state, settings, precision, started, name, validate)
+        conclude(run, model, data, state, settings, precision, started, name, validate, Shortcut(model).predict, former)
     return state
 
 

@@ -60,6 +60,55 @@ def front_of(model):
     return model.input_shape[1:], 1, None
 
 
+def stands_on_base(model):
+    """Return whether a model, which may come from anywhere, has the parts of ``build_inception``.
+
+    These are layers before a base that ``fold`` can take, the base, its pooling, and a head.
+    """
+    names = [layer.name for layer in model.layers] if isinstance(model, keras.Sequential) else []
+    if "inception_v3" not in names or "pooling" not in names[:-1]:
+        return False
+    base, pooling = model.get_layer("inception_v3"), model.get_layer("pooling")
+    follows = names.index("pooling") == names.index("inception_v3") + 1
+    pools = isinstance(pooling, layers.GlobalAveragePooling2D) and pooling.get_config()["keepdims"] is False
+    return follows and pools and isinstance(base, keras.Model) and _folds(base)
+
+
+def trunk(model):
+    """Return a copy of what stands before a model's head, from raw pixels to float32 features.
+
+    It follows the dtype policy in force. Batch normalization is folded away.
+    """
+    base = model.get_layer("inception_v3")
+    before = [_copy(layer) for layer in model.layers[: model.layers.index(base)]]
+    pooling = layers.GlobalAveragePooling2D(dtype="float32")
+    return keras.Sequential([layers.Input(model.input_shape[1:]), *before, fold(base), pooling])
+
+
+def describe_trunk(model):
+    """Return what ``trunk`` computes, but for the weights: lists and dictionaries, a layer's number for its name."""
+    entries = model.get_config()["layers"]
+    last = [entry["config"]["name"] for entry in entries].index("pooling")
+    numbers = {layer.name: number for number, layer in enumerate(model.get_layer("inception_v3").layers)}
+    return _without_names(entries[: last + 1], numbers)
+
+
+def _without_names(value, numbers):
+    if isinstance(value, dict):
+        kept = value.keys() - {"name", "dtype", "trainable"}
+        return {key: _without_names(value[key], numbers) for key in sorted(kept)}
+    if isinstance(value, (list, tuple)):
+        return [_without_names(entry, numbers) for entry in value]
+    return numbers.get(value, value) if isinstance(value, str) else value
+
+
+def head_of(model):
+    """Return the layers behind a model's pooling as a network of their own, from features to probabilities."""
+    pooling = model.get_layer("pooling")
+    behind = model.layers[model.layers.index(pooling) + 1 :]
+    return keras.Sequential([layers.Input(pooling.output.shape[1:]), *behind])
+
+
 def build_head(classes, dropout=0.5):
     """Return the trained part alone, from InceptionV3's pooled features of shape (N, 2048) to probabilities."""
     return keras.Sequential([layers.Input((FEATURES,)), *_head(classes, dropout)], name="head")
@@ -122,6 +171,34 @@ def fold(base):
             folded.get_layer(convolution.name).set_weights([convolution.kernel * scale, shift])
     folded.trainable = False
     return folded
+
+
+def _folds(base):
+    """Return whether ``fold`` can take a base: each normalization alone follows a convolution that has no bias."""
+    try:
+        owner = {id(layer.output): layer for layer in base.layers}
+        sources = [id(tensor) for layer in base.layers for tensor in keras.tree.flatten(layer.input)]
+        normalizations = [layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)]
+        convolutions = [owner[id(layer.input)] for layer in normalizations]
+    except (AttributeError, KeyError, ValueError):  # a layer is used twice, or none made what is normalized
+        return False
+    return all(
+        type(layer) is layers.Conv2D
+        and not layer.use_bias
+        and layer.activation is keras.activations.linear
+        and layer.data_format == "channels_last"
+        and normalization.axis in (-1, 3)
+        and normalization.center
+        and sources.count(id(layer.output)) == 1
+        for layer, normalization in zip(convolutions, normalizations, strict=True)
+    )
+
+
+def _copy(layer):
+    """Return a copy of a layer without weights, under the dtype policy in force."""
+    config = layer.get_config()
+    config.pop("dtype", None)
+    return type(layer).from_config(config)
 
 
 def _config(base):

@@ -205,7 +205,7 @@ def test_tables_for_people(folder):
 def test_accuracy_on_corrupted_images(folder, rows):
     [row] = rows("cnn-digits", "--robust-images", "60", cwd=folder)
     robust = row["robustness"]
-    assert robust["n"] == 60 and robust["clean"] > 0.9
+    assert robust["n"] == 60 and robust["clean"] > 0.9 and robust["precision"] == "float32"
     accuracies = [corruption["accuracies"] for corruption in robust["corruptions"].values()]
     assert np.shape(accuracies) == (7, 5) and robust["mean"] == pytest.approx(np.mean(accuracies))
     assert robust["interval"][0] < robust["mean"] < robust["interval"][1]

@@ -17,11 +17,12 @@ import evaluate
 import train_inception
 from benchmarks.crash import small_base
 from classify.data import sources, splits
-from classify.inference import ood
+from classify.inference import export, litert, ood
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
 from classify.runs.checkpoint import Checkpoints
 from classify.runs.history import read
+from classify.safety import keras_file
 from classify.training import callbacks
 
 RANDOM = ("--data", "digits", "--weights", "none", "--upsampling", "3")
@@ -90,13 +91,23 @@ def test_predict_takes_it_like_any_other(inception_run, rng, tmp_path):
     assert process.returncode == 0 and set(json.loads(process.stdout)["probabilities"]) == set("0123456789")
 
 
-def test_a_further_run_computes_no_features(inception_run, monkeypatch, capsys, without_litert):
+def test_a_further_run_computes_no_features_and_converts_nothing(inception_run, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")}
-    assert len(before) == 2  # a shard of training images, one of validation images
+    # Shards of training, validation and test images, and the light copy that only gets another head.
+    assert sorted(path.suffix for path in before) == [".npy"] * 3 + [".tflite"]
     monkeypatch.chdir(inception_run.cwd)
+    monkeypatch.setattr(export, "_converted", lambda *_: pytest.fail("converted again"))
     assert train_inception.main([*QUICK, "--dropout", "0"]) == 0
     assert "runs/inception-digits-2" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")} == before
+    further, images = inception_run.cwd / "runs" / "inception-digits-2", sources.find("digits").read("test").images
+    light = litert.find(further / "model.keras", keras_file.check(further / "model.keras"))
+    whole = load_keras(further / "model.keras")
+    np.testing.assert_allclose(predict(light, images[:50]), predict(whole, images[:50]), atol=1e-5)
+    measured = json.loads((further / "metrics.json").read_text())
+    assert measured["accuracy"] == np.mean(
+        predict(whole, images).argmax(axis=1) == sources.find("digits").read("test").labels
+    )
 
 
 def test_killed_while_extracting_it_goes_on_and_ends_with_the_same_features(tmp_path):

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from classify import precision as arithmetics
 from classify.command import Problem, note, printable
 from classify.evaluation import calibration, metrics, robustness
 from classify.evaluation.subject import is_of
+from classify.files import Unwritable
 from classify.inference import tta
 from classify.inference.loading import load_keras
 from classify.inference.predictor import BATCH_SIZE, predict
 from classify.progress import track
 from classify.runs.saved import SavedModel
+
+TOLERANCE = 1e-4  # how far a probability may be from the saved model's
+CHECKED, ALIKE = 200, 0.99  # images, and the share of them to which bfloat16 must give the class that float32 gives
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class Reordered:
         return self.model.predict_on_batch(images)[:, self.order]
 
 
-def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
+def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0, precision="auto", shortcut=None):
     """Measure a ``SavedModel`` on a ``Subject``; return the ``Measurement``.
 
     Args:
@@ -55,6 +60,9 @@ def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
         calibrate: fit a temperature first, measure with it, and build it into the run's files when all is measured.
         with_tta: measure the accuracy with test-time augmentation too.
         robust_images: on how many corrupted images to measure the accuracy too; 0 for no such thing.
+        precision: what ``--precision`` takes: of augmented and corrupted images, if there is a shortcut. All other
+            figures are the saved model's in float32.
+        shortcut: returns a quicker way to ask a Keras model, such as a ``Shortcut``, or None if it knows none.
 
     Raises:
         Problem: the model cannot be opened, does not fit the data, or cannot be calibrated, or these cannot be read.
@@ -65,10 +73,10 @@ def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
     if calibrate:
         _say(f"calibrating {saved.name} on its validation images")
         calibrated = calibration.calibrate(model, saved, subject.found)
-    asked = model if order == sorted(order) else Reordered(model, order)
+    asked, way = _reordered(model, order), shortcut(model) if shortcut else None
     _say(f"measuring {saved.name} on {len(split):,} images")
     try:
-        probabilities, seconds = _predict(asked, split.images, saved.name)
+        probabilities, speed = _answers(asked, way, order, split, saved.name)
     except Problem as problem:
         raise Problem(f"{printable(saved.name)}: {problem}") from problem
     measured = {"data": split.source.name, "split": split.name}
@@ -76,19 +84,22 @@ def measure(saved, subject, calibrate=False, with_tta=False, robust_images=0):
     row = {"name": saved.name, **measured, "calibration": metrics.calibration(split.labels, probabilities)}
     if calibrate:
         row["calibrated"] = calibrated
+    views = {"precision": "float32"}
+    if way and (with_tta or robust_images):
+        asked, views["precision"] = _for_views(way, order, split, probabilities, precision, saved.name)
     if with_tta:
         _say(f"measuring {saved.name} with test-time augmentation")
-        row["tta"] = _accuracy_with_tta(asked, split, saved)
+        row["tta"] = _accuracy_with_tta(asked, split, probabilities, saved) | views
     if robust_images:
         sample = robustness.sample(split, robust_images)
         _say(f"measuring {saved.name} on {len(sample):,} corrupted images")
-        row["robustness"] = robustness.measure(asked, sample, saved.name)
+        row["robustness"] = robustness.measure(asked, sample, saved.name) | views
     if calibrate and calibrated["temperature"] != 1:  # the last step: a measurement that fails changes no file
         calibration.save(model, saved, calibrated, measured)
     row |= {
         "parameters": model.count_params(),
         "bytes": saved.path.stat().st_size,
-        "images_per_second": round(len(split) / seconds, 1),
+        "images_per_second": round(speed, 1),
     }
     return Measurement(saved, probabilities, row)
 
@@ -149,17 +160,60 @@ def _check_its_own(saved, split):
         calibration.check_validation(saved, split.fingerprint)
 
 
+def _reordered(model, order):
+    return model if order == sorted(order) else Reordered(model, order)
+
+
+def _answers(asked, way, order, split, name):
+    """Return the probabilities of a split's images, and how many images a second the saved model answers."""
+    few = split.images[np.arange(min(BATCH_SIZE, len(split)))]
+    if way is None:
+        return _predict(asked, split.images, name)
+    predict(asked, few, doing=None)  # compiles
+    start = time.perf_counter()
+    expected = predict(asked, few, doing=None)
+    speed = len(few) / (time.perf_counter() - start)
+    try:
+        probabilities = way.predict(split.images, f"{name}, {split.name}")[:, order]
+    except Unwritable as error:
+        note(f"no features are kept: {error}")
+    else:
+        if np.abs(probabilities[: len(few)] - expected).max() <= TOLERANCE:
+            return probabilities, speed
+        note(f"{printable(name)} gives other answers than its kept features; it is asked itself")
+    return _predict(asked, split.images, name)
+
+
 def _predict(model, images, name):
-    """Return the images' probabilities and the seconds they took."""
+    """Return the images' probabilities, and how many of them a second were answered."""
     last = len(images) % BATCH_SIZE  # the size of the last batch: both sizes are compiled first
     predict(model, images[np.arange(min(len(images), BATCH_SIZE + last))], doing=None)
     start = time.perf_counter()
     probabilities = predict(model, images, name)
-    return probabilities, time.perf_counter() - start
+    return probabilities, len(images) / (time.perf_counter() - start)
 
 
-def _accuracy_with_tta(model, split, saved):
-    """Return the accuracy with test-time augmentation, with its interval."""
+def _for_views(way, order, split, probabilities, precision, name):
+    """Return what to ask about augmented and corrupted images, and its arithmetic.
+
+    That is bfloat16 where ``precision`` allows it and the processor is fast at it, if it gives nearly all of some
+    images of the split the class that float32 gives.
+    """
+    chosen, _ = arithmetics.choose(precision)
+    if chosen == "bfloat16":
+        quick = _reordered(way.folded(chosen), order)
+        rows = np.sort(np.random.default_rng(0).permutation(len(split))[:CHECKED])
+        alike = predict(quick, split.images[rows], doing=None).argmax(axis=1) == probabilities[rows].argmax(axis=1)
+        enough = alike.mean() >= ALIKE
+        verdict = f"{alike.sum()} of {len(rows)} images get the class that float32 gives"
+        note(printable(f"{name}: views of images in {chosen if enough else 'float32'}; in {chosen} {verdict}"))
+        if enough:
+            return quick, chosen
+    return _reordered(way.folded("float32"), order), "float32"
+
+
+def _accuracy_with_tta(model, split, probabilities, saved):
+    """Return the accuracy with test-time augmentation, with its interval; of plain images the answers are known."""
     ask, n = functools.partial(predict, model, doing=None), len(split)
     doing = f"{saved.name}, with test-time augmentation"
     mirror = saved.mirror if saved.data else split.source.mirror  # of a model that does not say it, the data do
@@ -167,8 +221,8 @@ def _accuracy_with_tta(model, split, saved):
     def right_answers():
         for first in range(0, n, BATCH_SIZE):
             rows = np.arange(first, min(first + BATCH_SIZE, n))
-            probabilities = tta.average(ask, split.images[rows], mirror)
-            yield probabilities.argmax(axis=1) == split.labels[rows]
+            averaged = tta.average(ask, split.images[rows], mirror, probabilities[rows])
+            yield averaged.argmax(axis=1) == split.labels[rows]
 
     right = sum(int(answers.sum()) for answers in track(right_answers(), n, doing))
     return {"accuracy": right / n, "accuracy_interval": metrics.wilson_interval(right, n)}

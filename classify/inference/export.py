@@ -1,19 +1,24 @@
 """Writing a Keras model for other programs. The new file is read back and compared before it counts."""
 
+import contextlib
 import importlib.util
+import shutil
+import struct
 
 import numpy as np
 
 from classify.command import Problem, printable, standard_error_kept
-from classify.files import whole
+from classify.files import Unwritable, whole
 from classify.inference import litert
+from classify.safety import keras_file, light_copy
+from classify.safety.refusal import Refused
 
 TOLERANCE = 1e-4  # how far a probability may differ from Keras's
 PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime"), "saved_model": ()}
 SUFFIXES = {"litert": litert.SUFFIX, "onnx": ".onnx", "saved_model": ".saved_model"}
 
 
-def export(model, path, made_from, format):
+def export(model, path, made_from, format, former=None):
     """Write a Keras model in another format beside its ``.keras`` file.
 
     Args:
@@ -21,6 +26,8 @@ def export(model, path, made_from, format):
         path: the model's ``.keras`` file.
         made_from: the ``litert.fingerprint`` of that file when it was loaded or saved. A training may replace it since.
         format: ``litert``, which predict.py uses, ``onnx``, or ``saved_model``, which is a folder.
+        former: where a LiteRT file of a network is kept that differs from this one in its two Dense layers alone. It
+            is used if it is there, as a conversion takes much time and memory; else the new file is kept there.
 
     Returns (the path written, the largest difference of a probability from Keras's).
 
@@ -33,16 +40,39 @@ def export(model, path, made_from, format):
     with whole(target) as beside:
         images = _test_images(model.input_shape[1:])
         expected = model.predict_on_batch(images)  # first: Keras exports no model to ONNX that was never called
-        difference = float(np.abs(_converted(model, beside, format, images) - expected).max())
+        difference = _from_former(former, model, path, beside, images, expected) if former else np.inf
+        made_now = not difference <= TOLERANCE
+        if made_now:
+            difference = float(np.abs(_converted(model, beside, format, images) - expected).max())
         if not difference <= TOLERANCE:
             raise Problem(
                 f"{printable(target.name)} gives other probabilities than Keras: they differ by {difference:.2g}"
             )
+        if former and made_now:
+            with contextlib.suppress(Unwritable), whole(former) as kept:
+                shutil.copyfile(beside, kept)
         if format == "litert":
             litert.mark(beside, made_from)
         if litert.fingerprint(path) != made_from:
             raise Problem(f"{printable(path)} was replaced meanwhile; export it again")
     return target, difference
+
+
+def _from_former(former, model, path, beside, images, expected):
+    """Write a LiteRT file of a model from a kept one; return the largest difference of a probability from ``expected``.
+
+    The kept file may come from anywhere: it is checked as a light copy is, which predict.py opens. The difference is
+    infinite where it cannot be used.
+    """
+    try:
+        copy = bytearray(former.read_bytes())
+        litert.set_dense(copy, [layer.get_weights() for layer in model.layers if layer.get_weights()][-2:])
+        light_copy.check(copy, keras_file.check(path), litert.mapped(path))
+        beside.write_bytes(copy)
+        answers = litert.LiteRTModel(beside).predict_on_batch(images)
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, struct.error, Problem, Refused):
+        return np.inf
+    return float(np.abs(answers - expected).max()) if answers.shape == expected.shape else np.inf
 
 
 def _check_packages(format):

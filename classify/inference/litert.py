@@ -7,6 +7,7 @@ a damaged one is noticed. Both can be forged; ``classify.safety.light_copy`` say
 
 import hashlib
 import mmap
+import struct
 import zipfile
 import zlib
 
@@ -63,10 +64,10 @@ def find(path, network):
     copy = path.with_suffix(SUFFIX)
     try:
         with members.opened(copy, LIMITS) as archive:
-            content = memoryview(_mapped(copy))[: min(member.header_offset for member in archive.infolist())]
+            content = memoryview(mapped(copy))[: min(member.header_offset for member in archive.infolist())]
             if archive.read(WHOLE) != _checksum(content) or archive.read(MADE_FROM) != fingerprint(path).encode():
                 return None
-        light_copy.check(content, network, _mapped(path))
+        light_copy.check(content, network, mapped(path))
         model = LiteRTModel(copy)
         light_copy.check_sizes(model.interpreter)
         return model
@@ -74,7 +75,30 @@ def find(path, network):
         return None
 
 
-def _mapped(path):
+def set_dense(copy, weights):
+    """Give the last Dense layers in a LiteRT copy, a ``bytearray``, other weights.
+
+    Args:
+        copy: the FlatBuffer. What it says is not checked, so nothing may run it before ``light_copy.check``.
+        weights: a pair of kernel and bias for each of these layers, in order.
+
+    Raises:
+        ValueError, LookupError or struct.error: there are no such layers.
+    """
+    model = light_copy.Table(copy, struct.unpack_from("<I", copy)[0])
+    [graph] = model.tables(2)
+    tensors, buffers = graph.tables(0), model.tables(4)
+    is_dense = [light_copy.DENSE in (code.number(0, "<b"), code.number(3)) for code in model.tables(1)]
+    dense = [operator for operator in graph.tables(3) if is_dense[operator.number(0, "<I")]]
+    for operator, (kernel, bias) in zip(dense[-len(weights) :], weights, strict=True):
+        for number, values in zip(operator.values(1, "<i4").tolist()[1:], (kernel.T, bias), strict=True):
+            buffers[tensors[number].number(2, "<I")].values(0, "u1")[:] = (
+                np.ascontiguousarray(values).ravel().view("u1")
+            )
+
+
+def mapped(path):
+    """Return a file's bytes, read when they are needed."""
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 

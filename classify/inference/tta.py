@@ -5,7 +5,7 @@ import numpy as np
 SHIFT = 1  # in pixels
 
 
-def average(predict, images, mirror=True):
+def average(predict, images, mirror=True, plain=None):
     """Return class probabilities averaged over six views of each image, or over three where none is mirrored.
 
     The views are the image and the image shifted by one pixel to each end of a diagonal, filled by reflection,
@@ -16,6 +16,7 @@ def average(predict, images, mirror=True):
         predict: a function that returns the probabilities, of shape (N, classes), of images like ``images``.
         images: array of shape (N, H, W, C).
         mirror: whether images of this data set may be mirrored.
+        plain: the probabilities of the images as they are, if they are known.
     """
     border = (SHIFT, SHIFT)
     padded = np.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
@@ -25,7 +26,8 @@ def average(predict, images, mirror=True):
     for view, weight in ((images, 0.5), (shifted[0], 0.25), (shifted[1], 0.25)):
         flips = (view, view[:, :, ::-1]) if mirror else (view,)
         for flipped in flips:
-            probabilities = np.maximum(predict(flipped), np.finfo("float32").tiny)
-            logits = logits + weight / len(flips) * np.log(probabilities)
+            known = plain if flipped is images else None
+            probabilities = predict(flipped) if known is None else known
+            logits = logits + weight / len(flips) * np.log(np.maximum(probabilities, np.finfo("float32").tiny))
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -24,6 +24,11 @@ def accuracy(row):
     )
 
 
+def rounded(name):
+    """Return that a model looked at many views of images in bfloat16."""
+    return f"{name}: with test-time augmentation and on corrupted images in bfloat16, all else in float32."
+
+
 def verdict(comparison):
     """Return which of two models is better, whether that may be chance, and where they differ.
 

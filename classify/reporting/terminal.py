@@ -181,6 +181,8 @@ def show_evaluation(rows, comparisons, title):
         for first in range(0, len(rows), MODELS_A_TABLE):
             show(table(rows[first : first + MODELS_A_TABLE]), "")
     for row in rows:
+        if "bfloat16" in (row.get(part, {}).get("precision") for part in ("tta", "robustness")):
+            show_text(sentences.rounded(row["name"]))
         if "labels" in row:
             show_labels(row)
 

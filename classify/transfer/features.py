@@ -5,14 +5,14 @@ from and its checksum. So a finished shard is never computed twice, a killed ext
 stopped, and a damaged or foreign file is never used.
 """
 
+import functools
 import hashlib
 import io
+import json
 import zlib
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers
 
 from classify.command import note
 from classify.data.store import Shards
@@ -20,7 +20,7 @@ from classify.files import clear, each_locked, make_folder, whole
 from classify.progress import track
 from classify.training.batches import Batches, random_stream
 from classify.training.loop import dtype_policy
-from models.inception import fold, front, front_of
+from models.inception import describe_trunk, trunk
 
 CACHE = Path("features")
 SHARD = 1000  # images; 8 MB of 2,048 float32 features each
@@ -38,20 +38,18 @@ class Extractor:
     """
 
     def __init__(self, model, precision, cache=CACHE, pause=lambda: None):
-        self.pause = pause
-        base, (image_shape, upsampling, interpolation) = model.get_layer("inception_v3"), front_of(model)
-        with dtype_policy(precision):
-            self.network = keras.Sequential(
-                [
-                    *front(image_shape, upsampling, interpolation),
-                    fold(base),
-                    layers.GlobalAveragePooling2D(dtype="float32"),
-                ]
-            )
-        digest = hashlib.sha256(repr((precision, (upsampling, upsampling), interpolation)).encode())
-        for weight in base.get_weights():
+        self.model, self.precision, self.pause = model, precision, pause
+        self.width = model.get_layer("pooling").output.shape[-1]
+        digest = hashlib.sha256(json.dumps([precision, describe_trunk(model)]).encode())
+        for weight in model.get_layer("inception_v3").get_weights():
             digest.update(weight)
         self.folder = Path(cache) / digest.hexdigest()[:16]
+
+    @functools.cached_property
+    def network(self):
+        """What computes features of images; it is built when the first of them is missing."""
+        with dtype_policy(self.precision):
+            return trunk(self.model)
 
     def extract(self, images, name):
         """Return the features of images, float32 rows of 2,048, computing only what is not kept yet.
@@ -61,23 +59,25 @@ class Extractor:
             name: which images they are, for the bar: 'train'.
         """
         make_folder(self.folder)
-        width = self.network.output_shape[-1]
         blocks = [np.arange(first, min(first + SHARD, len(images))) for first in range(0, len(images), SHARD)]
         keys = [_key(images, rows) for rows in blocks]
-        files = {key: self._kept(key) for key in keys}
+        files = {key: self._kept(key, len(rows)) for key, rows in zip(keys, blocks, strict=True)}
         missing = {key: rows for key, rows in zip(keys, blocks, strict=True) if files[key] is None}
         if missing:
             n = sum(map(len, missing.values()))
-            size = f"{n * width * 4 / 1e6:,.0f} MB"
+            size = f"{n * self.width * 4 / 1e6:,.0f} MB"
             note(f"features of {n:,} {name} images, {size}; delete {self.folder.parent} to free the space")
             for _ in track(self._compute(images, missing, files), n, name, size=int):
                 self.pause()
-        return Shards([np.load(files[key], mmap_mode="r") for key in keys])
+        return Shards([Kept(files[key], len(rows), self.width) for key, rows in zip(keys, blocks, strict=True)])
 
-    def _kept(self, key):
-        """Return a whole shard's path, or None; a damaged one is named and removed."""
+    def _kept(self, key, count):
+        """Return the path of a whole shard of so many rows, or None; a damaged one is named and removed."""
         for path in self.folder.glob(f"{key}-*.npy"):
-            if path.name == f"{key}-{zlib.crc32(path.read_bytes()):08x}.npy":
+            content = path.read_bytes()
+            size = len(_header(count, self.width)) + 4 * count * self.width
+            whole_rows = len(content) == size and content.startswith(_header(count, self.width))
+            if whole_rows and path.name == f"{key}-{zlib.crc32(content):08x}.npy":
                 return path
             note(f"{path} is damaged; it is computed again")
             path.unlink()
@@ -93,7 +93,7 @@ class Extractor:
             key = locks[lock]
             clear(self.folder, f"{key}-*")
             rows, features = missing[key], []
-            files[key] = self._kept(key)
+            files[key] = self._kept(key, len(rows))
             if files[key]:
                 yield len(rows)
                 continue
@@ -109,6 +109,35 @@ class Extractor:
         with whole(path) as beside:
             beside.write_bytes(content.getbuffer())
         return path
+
+
+class Kept:
+    """The rows of a shard, read when they are asked for: what is memory-mapped would count as this program's memory."""
+
+    def __init__(self, path, count, width):
+        self.path, self.count, self.width = path, count, width
+        self.first = len(_header(count, width))
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, rows):
+        features = np.empty((len(rows), self.width), "float32")
+        if len(rows):
+            with open(self.path, "rb", buffering=0) as file:
+                for place, row in enumerate(rows.tolist()):
+                    file.seek(self.first + 4 * self.width * row)
+                    file.readinto(features[place])
+        return features
+
+
+@functools.cache
+def _header(count, width):
+    """Return how the file of a shard begins: NumPy's description of so many rows."""
+    file = io.BytesIO()
+    description = {"descr": "<f4", "fortran_order": False, "shape": (count, width)}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
 
 
 def _batches(rows):

@@ -92,7 +92,7 @@ def test_a_run_without_validation_images_is_measured_on_all_that_it_was_trained_
 def test_augmentation_mirrors_images_where_the_training_was_allowed_to(model, monkeypatch):
     mirrored = []
     average = measuring.tta.average
-    monkeypatch.setattr(measuring.tta, "average", lambda *args: mirrored.append(args[-1]) or average(*args))
+    monkeypatch.setattr(measuring.tta, "average", lambda *args: mirrored.append(args[2]) or average(*args))
     split = subject.find([model], "test")
     split.found = dataclasses.replace(
         split.found, read=lambda *_: sources.find("digits").read("test").take(np.arange(50))
@@ -161,6 +161,72 @@ def coloured(tmp_path):
         return SavedModel(name, tmp_path / f"{name}.keras", info)
 
     return make
+
+
+class Way:
+    """A quicker way to ask a model, which counts what is asked; ``wrong`` answers otherwise."""
+
+    def __init__(self, model, wrong=()):
+        self.model, self.wrong, self.asked = model, wrong, []
+
+    def answers(self, images, kind):
+        self.asked.append((kind, len(images)))
+        probabilities = self.model.predict_on_batch(images[np.arange(len(images))])
+        return probabilities[:, ::-1] if kind in self.wrong else probabilities
+
+    def predict(self, images, name):
+        return self.answers(images, "kept")
+
+    def folded(self, precision):
+        return Arithmetic(self, precision)
+
+
+class Arithmetic:
+    def __init__(self, way, precision):
+        self.way, self.precision, self.output_shape = way, precision, way.model.output_shape
+
+    def predict_on_batch(self, images):
+        return self.way.answers(images, self.precision)
+
+
+@pytest.mark.parametrize(
+    ("native", "wrong", "asked", "expected"),
+    [
+        (True, (), "auto", "bfloat16"),
+        (True, (), "float32", "float32"),
+        (False, (), "auto", "float32"),
+        (True, ("bfloat16",), "auto", "float32"),
+    ],
+)
+def test_views_are_asked_about_in_bfloat16_where_that_is_as_good(
+    native, wrong, asked, expected, model, monkeypatch, capsys
+):
+    chosen = {"auto": "bfloat16" if native else "float32"}
+    monkeypatch.setattr(measuring.arithmetics, "choose", lambda name: (chosen.get(name, name), ""))
+    ways = []
+    split = subject.find([model], "test")
+    options = {"with_tta": True, "robust_images": 50}
+    whole = measuring.measure(model, split, **options).row
+    find = lambda network: ways.append(Way(network, wrong)) or ways[0]  # noqa: E731
+    row = measuring.measure(model, split, **options, precision=asked, shortcut=find).row
+    assert row["tta"].pop("precision") == row["robustness"].pop("precision") == expected
+    assert whole["tta"].pop("precision") == whole["robustness"].pop("precision") == "float32"
+    del whole["images_per_second"], row["images_per_second"]
+    assert row == whole
+    views = [kind for kind, count in ways[0].asked if kind != "kept"]
+    assert set(views) - set(wrong) == {expected}
+    said = "images get the class that float32 gives" in capsys.readouterr().err
+    assert said == (native and asked == "auto")
+
+
+def test_kept_features_that_answer_otherwise_do_not_count(model, capsys):
+    split = subject.find([model], "test")
+    expected = measuring.measure(model, split).probabilities
+    right, wrong = (lambda network: Way(network)), (lambda network: Way(network, ("kept",)))
+    np.testing.assert_array_equal(measuring.measure(model, split, shortcut=right).probabilities, expected)
+    assert "kept features" not in capsys.readouterr().err
+    np.testing.assert_array_equal(measuring.measure(model, split, shortcut=wrong).probabilities, expected)
+    assert "untrained gives other answers than its kept features; it is asked itself" in capsys.readouterr().err
 
 
 COLOURS = ("blue", "green", "red")

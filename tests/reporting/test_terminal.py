@@ -112,7 +112,7 @@ def test_names_of_models_and_classes_are_shown_as_they_are_written(rng, capsys):
         "calibration": calibration(labels, probabilities),
         **{"parameters": 1, "bytes": 1, "images_per_second": 1, "split": "test"},
         "tta": {"accuracy": 1, "accuracy_interval": [1, 1]},
-        "robustness": robust | {"mean": 1, "interval": [1, 1]},
+        "robustness": robust | {"mean": 1, "interval": [1, 1], "precision": "bfloat16"},
     }
     rows = [{"name": name} | row for name in nasty]
     terminal.show_evaluation(rows, [{"models": nasty[-2:], **compare(labels, labels, labels, nasty)}], nasty[-1])
@@ -120,6 +120,10 @@ def test_names_of_models_and_classes_are_shown_as_they_are_written(rng, capsys):
     assert "\x1b" not in out and "a\nb" not in out
     for name in nasty:
         assert out.count(terminal.printable(name)) >= 5  # in tables, each of them, and the classes
+        assert f"{terminal.printable(name)}: with test-time augmentation and on corrupted images in bfloat16" in out
+    row["robustness"]["precision"] = "float32"
+    terminal.show_evaluation([row | {"name": "cnn"}], [], "data")
+    assert "bfloat16" not in capsys.readouterr().out
 
 
 def test_sentences_are_as_wide_as_the_terminal_and_no_line_begins_with_a_per_cent_sign(monkeypatch, capsys):

@@ -1,3 +1,6 @@
+import io
+import zlib
+
 import keras
 import numpy as np
 import pytest
@@ -32,6 +35,12 @@ def images(rng):
 def small_shards(monkeypatch):
     monkeypatch.setattr(features, "SHARD", 10)
     monkeypatch.setattr(features, "BATCH_SIZE", 4)
+
+
+def saved(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def everything(features):
@@ -116,7 +125,7 @@ def test_a_killed_extraction_loses_one_shard_and_ends_the_same_to_the_bit(model,
     assert sum(calls) == 15 and shards(killed) == shards(whole)
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "of another shape", "of objects"])
 def test_a_damaged_shard_is_named_and_computed_again(damage, model, images, tmp_path, capsys):
     extractor = Extractor(model, "float32", tmp_path)
     expected = everything(extractor.extract(images, "test"))
@@ -125,22 +134,38 @@ def test_a_damaged_shard_is_named_and_computed_again(damage, model, images, tmp_
     content = before[path.name]
     middle = len(content) // 2
     changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-    path.write_bytes({"cut": content[:-9], "changed": changed, "empty": b""}[damage])
+    wrong = {"cut": content[:-9], "changed": changed, "empty": b"", "of another shape": saved(np.zeros((5, 2048)))}
+    wrong["of objects"] = saved(np.array([{}] * 10))
+    path.write_bytes(wrong[damage])
+    if damage.startswith("of"):  # from elsewhere, with a checksum that is right
+        path = path.rename(path.with_name(f"{path.name[:-12]}{zlib.crc32(wrong[damage]):08x}.npy"))
     np.testing.assert_array_equal(everything(extractor.extract(images, "test")), expected)
     assert shards(extractor) == before
     assert f"{path} is damaged" in capsys.readouterr().err
+
+
+def test_a_file_holds_what_numpy_reads(model, images, tmp_path):
+    extractor = Extractor(model, "float32", tmp_path)
+    features = extractor.extract(images, "test")
+    rows = np.array([13, 2, 13, 24])
+    np.testing.assert_array_equal(features[rows], everything(features)[rows])
+    blocks = [np.load(kept.path, allow_pickle=False) for kept in features.arrays]
+    np.testing.assert_array_equal(np.concatenate(blocks), everything(features))
 
 
 def test_whatever_changes_the_features_changes_the_folder(model, tmp_path):
     other = build()
     kernel = other.get_layer("inception_v3").layers[1].kernel
     kernel.assign_add(kernel * 0.01)
+    brighter = build()
+    brighter.get_layer("rescaling").offset = 0
     variants = [
         (model, "float32"),
         (model, "bfloat16"),
         (build(upsampling=6), "float32"),
         (build(interpolation="bilinear"), "float32"),
         (other, "float32"),
+        (brighter, "float32"),
     ]
     folders = [Extractor(*variant, tmp_path).folder for variant in variants]
     assert len(set(folders)) == len(folders)
