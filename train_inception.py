@@ -124,8 +124,7 @@ def train(settings):
         head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
-        validate = functools.partial(predict, head, validation.images, "calibrating")
-        former = extractor.folder / f"{classes}-classes.tflite"
+        shortcut, validate = Shortcut(model), functools.partial(predict, head, validation.images, "calibrating")
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)
             batches = Batches(
@@ -135,9 +134,9 @@ def train(settings):
             blocks = settings.fine_tune
             state = fine_tune(model, blocks, batches, data.validation, slow, run, precision, after=state)
             # The base is another one now. The network that was trained is folded, and so quicker than the saved one.
-            validate, former = functools.partial(predict, state.model, data.validation.images, "calibrating"), None
+            shortcut, validate = None, functools.partial(predict, state.model, data.validation.images, "calibrating")
         name = f"inception, {weights.title(settings.weights)}"
-        conclude(run, model, data, state, settings, precision, started, name, validate, Shortcut(model).predict, former)
+        conclude(run, model, data, state, settings, precision, started, name, validate, shortcut)
     return state
 
 

@@ -18,7 +18,7 @@ PACKAGES = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxrunt
 SUFFIXES = {"litert": litert.SUFFIX, "onnx": ".onnx", "saved_model": ".saved_model"}
 
 
-def export(model, path, made_from, format, former=None):
+def export(model, path, made_from, format, shortcut=None):
     """Write a Keras model in another format beside its ``.keras`` file.
 
     Args:
@@ -26,8 +26,8 @@ def export(model, path, made_from, format, former=None):
         path: the model's ``.keras`` file.
         made_from: the ``litert.fingerprint`` of that file when it was loaded or saved. A training may replace it since.
         format: ``litert``, which predict.py uses, ``onnx``, or ``saved_model``, which is a folder.
-        former: where a LiteRT file of a network is kept that differs from this one in its two Dense layers alone. It
-            is used if it is there, as a conversion takes much time and memory; else the new file is kept there.
+        shortcut: for ``litert``, a ``transfer.Shortcut`` to the model. A conversion takes much time and memory, so
+            the copy of a network that differs in its last two Dense layers alone is used again, and kept.
 
     Returns (the path written, the largest difference of a probability from Keras's).
 
@@ -39,8 +39,9 @@ def export(model, path, made_from, format, former=None):
     target = path.with_suffix(SUFFIXES[format])
     with whole(target) as beside:
         images = _test_images(model.input_shape[1:])
-        expected = model.predict_on_batch(images)  # first: Keras exports no model to ONNX that was never called
-        difference = _from_former(former, model, path, beside, images, expected) if former else np.inf
+        # First: Keras exports no model to ONNX that was never called.
+        expected = shortcut.predict(images, "made-up") if shortcut else model.predict_on_batch(images)
+        difference = _from_former(shortcut.light, model, path, beside, images, expected) if shortcut else np.inf
         made_now = not difference <= TOLERANCE
         if made_now:
             difference = float(np.abs(_converted(model, beside, format, images) - expected).max())
@@ -48,8 +49,8 @@ def export(model, path, made_from, format, former=None):
             raise Problem(
                 f"{printable(target.name)} gives other probabilities than Keras: they differ by {difference:.2g}"
             )
-        if former and made_now:
-            with contextlib.suppress(Unwritable), whole(former) as kept:
+        if shortcut and made_now:
+            with contextlib.suppress(Unwritable), whole(shortcut.light) as kept:
                 shutil.copyfile(beside, kept)
         if format == "litert":
             litert.mark(beside, made_from)

@@ -17,14 +17,14 @@ def save_keras(model, path):
         return litert.fingerprint(beside)
 
 
-def save_litert(model, path, made_from, former=None):
+def save_litert(model, path, made_from, shortcut=None):
     """Write the LiteRT copy of a model beside its Keras file, whose SHA-256 is ``made_from``.
 
-    ``former`` is as ``export`` takes it.
+    ``shortcut`` is as ``export`` takes it.
     Where the copy cannot be made a line says so, and predict.py uses the Keras file.
     """
     try:
-        export.export(model, path, made_from, "litert", former)
+        export.export(model, path, made_from, "litert", shortcut)
     except Problem as problem:
         note(f"predict.py will start slowly with this model: {problem}")
         path.with_suffix(litert.SUFFIX).unlink(missing_ok=True)

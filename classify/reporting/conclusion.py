@@ -16,7 +16,7 @@ from classify.reporting import plots, terminal
 from classify.runs.folder import RUN_FILES
 
 
-def conclude(run, model, data, state, settings, precision, started, name=None, validate=None, ask=None, former=None):
+def conclude(run, model, data, state, settings, precision, started, name=None, validate=None, shortcut=None):
     """Calibrate and save a trained model, measure it, draw its training and its mistakes, write run.json, print it all.
 
     Ctrl-C waits until the model is saved. Then it ends the measuring, as an error does, and what was not reached is
@@ -32,8 +32,7 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         started: ``time.perf_counter()`` at the run's start.
         name: what to call the model in print and pictures, if not by its recipe.
         validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
-        ask: likewise, returns those of the saved model for ``Images``, and takes what to call them.
-        former: as ``export`` takes it.
+        shortcut: likewise, a ``transfer.Shortcut`` to the model that is saved.
     """
     name, path, measured, failure = name or settings.recipe, run.work / "model.keras", None, None
     if state.interrupted:
@@ -45,8 +44,8 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
     made_from = save_keras(model, path)
     try:
         run.interrupts.release()
-        save_litert(model, path, made_from, former)
-        measured = measure(run, model, data, ask)
+        save_litert(model, path, made_from, shortcut)
+        measured = measure(run, model, data, shortcut)
         draw(run, data, state, measured, name)
     except KeyboardInterrupt as error:
         state.interrupted = state.interrupted or interrupted_status(error)
@@ -88,10 +87,10 @@ def calibrate(model, data, probabilities):
     return calibration.tempered(probabilities, temperature), temperature
 
 
-def measure(run, model, data, ask=None):
-    """Read the test split, once, and write metrics.json; return its content. ``ask`` is as ``conclude`` takes it."""
+def measure(run, model, data, shortcut=None):
+    """Read the test split, once, and write metrics.json; return its content."""
     images = data.test.images
-    probabilities = ask(images, "test") if ask else predict(model, images, "measuring")
+    probabilities = shortcut.predict(images, "test") if shortcut else predict(model, images, "measuring")
     measured = {"data": data.source.name, "split": "test"}
     measured |= metrics.measure(data.test.labels, probabilities, data.class_names)
     run.save_json("metrics.json", measured)

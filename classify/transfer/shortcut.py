@@ -21,10 +21,15 @@ class Shortcut:
 
     Args:
         model: a Keras model that ``stands_on_base``.
+
+    Attributes:
+        light: where a light copy with another head is kept, in the folder of the features.
     """
 
     def __init__(self, model):
         self.model, self.head = model, head_of(model)
+        self.extractor = Extractor(model, "float32")
+        self.light = self.extractor.folder / f"{model.output_shape[-1]}-classes.tflite"
 
     def predict(self, images, name):
         """Return the model's probabilities, float32 of shape (N, classes), from kept float32 features.
@@ -35,7 +40,7 @@ class Shortcut:
             images: ``Images``, uint8 of shape (N, H, W, 3).
             name: which images they are, for the bar: 'test'.
         """
-        return predict(self.head, Extractor(self.model, "float32").extract(images, name), doing=None)
+        return predict(self.head, self.extractor.extract(images, name), doing=None)
 
     def folded(self, precision):
         """Return the same model in a precision, ``"float32"`` or ``"bfloat16"``, for ``predict``."""

@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from classify.inference import export, litert
 from classify.inference.loading import load_keras
 from classify.inference.predictor import predict
+from classify.inference.saving import save_keras
+from classify.safety import keras_file
 from classify.transfer import shortcut
 from classify.transfer.features import Extractor
 from models.inception import build_inception, describe_trunk
@@ -71,7 +74,8 @@ def small(normalized=True, bias=False, activation="linear", pooling="pooling", t
     outputs = layers.Concatenate()([x, convolved]) if twice else x
     base = keras.Model(inputs, outputs, name="inception_v3")
     pool = layers.GlobalAveragePooling2D(name=pooling)
-    return keras.Sequential([layers.Input((8, 8, 3)), base, pool, layers.Dense(2, "softmax")])
+    head = layers.Dense(6, "relu"), layers.Dense(2, "softmax")
+    return keras.Sequential([layers.Input((8, 8, 3)), base, pool, *head])
 
 
 def test_only_what_can_be_folded_has_a_shortcut():
@@ -80,3 +84,38 @@ def test_only_what_can_be_folded_has_a_shortcut():
     assert [shortcut.find(small(**options)) for options in wrong] == [None] * len(wrong)
     plain = keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2, "softmax")])
     assert shortcut.find(plain) is None
+
+
+def saved_with_another_head(model, path, rng):
+    """Give a model another head, save it, and return its shortcut and what ``export`` takes of the file."""
+    for layer in model.layers[-2:]:
+        layer.set_weights([rng.normal(0, 0.5, weight.shape) for weight in layer.get_weights()])
+    return save_keras(model, path), shortcut.find(model)
+
+
+def test_the_light_copy_of_another_head_is_made_from_a_kept_one(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    model, path = small(), tmp_path / "model.keras"
+    made_from, quicker = saved_with_another_head(model, path, rng)
+    export.export(model, path, made_from, "litert", quicker)
+    kept = quicker.light.read_bytes()
+    converted, calls = export._converted, []
+    monkeypatch.setattr(export, "_converted", lambda *given: calls.append(given) or converted(*given))
+    made_from, quicker = saved_with_another_head(model, path, rng)
+    _, difference = export.export(model, path, made_from, "litert", quicker)
+    assert not calls and difference < 1e-6 and len(quicker.light.read_bytes()) == len(kept)
+    light, images = litert.find(path, keras_file.check(path)), rng.integers(0, 256, (5, 8, 8, 3), dtype="uint8")
+    np.testing.assert_allclose(predict(light, images), predict(model, images), atol=1e-6)
+
+    middle = len(kept) // 2
+    other = small()
+    for layer in other.get_layer("inception_v3").layers:
+        layer.set_weights([weight + 0.1 for weight in layer.get_weights()])
+    made_from_other, of_other = saved_with_another_head(other, tmp_path / "other.keras", rng)
+    export.export(other, tmp_path / "other.keras", made_from_other, "litert", of_other)
+    wrong = (b"", kept[:-99], kept[:middle] + bytes(100) + kept[middle + 100 :], of_other.light.read_bytes())
+    calls.clear()
+    for number, content in enumerate(wrong, 1):
+        quicker.light.write_bytes(content)
+        _, difference = export.export(model, path, made_from, "litert", quicker)
+        assert len(calls) == number and difference < 1e-6 and len(quicker.light.read_bytes()) == len(kept)
