@@ -117,13 +117,13 @@ def train(settings):
         mirrored = None
         if settings.augment and data.source.mirror:
             mirrored = extractor.extract(Mirrored(data.train.images), "mirrored train")
-
         weighted = settings.class_weight
         batches = FeatureBatches(features, classes, settings.batch_size, settings.seed, mirrored, weighted)
         head_optimizer = optimizer(1, settings.epochs * batches.num_batches)
         head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
+        del batches, extractor  # features and a network: memory that the conversion of the model needs
         shortcut, validate = Shortcut(model), functools.partial(predict, head, validation.images, "calibrating")
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)

@@ -4,8 +4,9 @@
   python benchmarks/inception_layers.py --precision float32
 
 Each layer of the folded network runs alone, a convolution with its activation, on a batch as the extraction has it. For
-an image: floating-point operations, bytes read and written, milliseconds, and the share of this processor's limit that
-is reached: the rate of multiplying 4096 x 4096 matrices, or of copying memory, whichever would take longer.
+an image: floating-point operations, bytes read and written, milliseconds of processor time (two busy cores take half of
+that), and the share of this processor's limit that is reached. The limit is the rate of multiplying 4096 x 4096
+matrices, or of copying memory, whichever takes longer. Processor time is the same whatever else is running.
 """
 
 import math
@@ -26,7 +27,6 @@ def main():
     parser.add_argument("--rounds", type=options.whole_number(1), default=5, help="of each layer. Default: 5")
     args = parser.parse_args()
     command.start_keras()
-    from benchmarks.inception import matrix_rate
     from classify import precision
     from classify.training.loop import dtype_policy
     from models.inception import build_inception, trunk
@@ -35,7 +35,7 @@ def main():
     with dtype_policy(arithmetic):
         network = trunk(build_inception((32, 32, 3), 10, weights=None))
     rate, bandwidth = matrix_rate(arithmetic), copy_rate()
-    print(f"{processor()}, {arithmetic}: {rate / 1e12:.2f} TFLOP/s, {bandwidth / 1e9:.1f} GB/s\n")
+    print(f"{processor()}, {arithmetic}; a core: {rate / 1e12:.3f} TFLOP/s, {bandwidth / 1e9:.1f} GB/s\n")
     print("                      MFLOP      MB     ms   share of the limit")
     rows = {}
     for name, *figures in measured(network, args.rounds):
@@ -94,36 +94,45 @@ def cost(part, rounds):
             outputs = layer(outputs)
         return outputs
 
-    run(*inputs)
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run(*inputs)
-        times.append(time.perf_counter() - start)
+    seconds = processor_time(lambda: run(*inputs), rounds)
     values = [math.prod(tensor.shape[1:]) * itemsize(tensor.dtype) for tensor in (*sources, last.output)]
     weights = sum(math.prod(weight.shape) for weight in first.weights) * itemsize(first.compute_dtype)
     places = math.prod(last.output.shape[1:3]) if isinstance(first, keras.layers.Conv2D) else 0
     flops = 2 * math.prod(first.kernel.shape) * places if places else 0
-    return flops, sum(values) + weights / BATCH_SIZE, statistics.median(times) / BATCH_SIZE
+    return flops, sum(values) + weights / BATCH_SIZE, seconds / BATCH_SIZE
 
 
 def itemsize(dtype):
     return {"bfloat16": 2, "float32": 4, "uint8": 1}[str(dtype)]
 
 
-def copy_rate(size=2**28, rounds=5):
-    """Return the bytes a second that are read and written when memory is copied."""
+def processor_time(run, rounds=5):
+    """Return the median seconds of processor time that a call takes, after a first one."""
+    run()
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def matrix_rate(arithmetic, n=4096):
+    """Return the operations a second of processor time in a product of two n x n matrices."""
+    import tensorflow as tf
+
+    matrix = tf.cast(tf.random.normal((n, n)), arithmetic)
+    multiply = tf.function(tf.matmul)
+    return 2 * n**3 / processor_time(lambda: multiply(matrix, matrix).numpy())
+
+
+def copy_rate(size=2**28):
+    """Return the bytes a second of processor time that are read and written when memory is copied."""
     import tensorflow as tf
 
     values = tf.zeros(size // 4)
     copy = tf.function(lambda values: values + 1)
-    copy(values)
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        copy(values)
-        times.append(time.perf_counter() - start)
-    return 2 * size / statistics.median(times)
+    return 2 * size / processor_time(lambda: copy(values).numpy()[:1])
 
 
 if __name__ == "__main__":

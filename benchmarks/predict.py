@@ -5,7 +5,8 @@
 
 One image: wall time and peak memory of the whole process, with the interpreter's start. A folder: PNG files of the
 model's size. predict.py is timed from start to end. Keras is timed without its start: once with the reading of the
-files by Pillow, and once for `predict` alone, on pixels in memory. The two run in turn; medians and their ratios.
+files by Pillow, and once for `predict` alone, on pixels in memory. The two run in turn; medians and their ratios. At
+last the processor time that a picture takes: to read and to predict it.
 """
 
 import os
@@ -22,9 +23,10 @@ import numpy as np
 from PIL import Image
 
 from classify import command, options
+from classify.data import pictures
 from classify.environment import PROJECT, processor
 from classify.inference.loading import load
-from classify.inference.predictor import BATCH_SIZE
+from classify.inference.predictor import BATCH_SIZE, Predictor
 from classify.runs import saved
 
 PLAIN = f"""
@@ -74,6 +76,8 @@ def main():
         ):
             print(f"  {name:42} {args.images / seconds:8,.0f} images/s")
         print(f"  peak memory: {ours[1]:.0f} MB, Keras {keras[1]:.0f} MB")
+        reading, predicting = processor_time(saved.find(args.model), Path(folder))
+        print(f"\nprocessor time of a picture: {reading:.2f} ms to read, {predicting:.2f} ms to predict it")
 
 
 def write_pictures(folder, n, size):
@@ -81,6 +85,17 @@ def write_pictures(folder, n, size):
     pixels = np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), dtype="uint8")
     for i, coarse in enumerate(pixels):
         Image.fromarray(coarse).resize(size[::-1]).save(folder / f"{i:05}.png")
+
+
+def processor_time(model, folder, n=1000):
+    """Return the milliseconds of processor time that predict.py takes to read a picture, and to predict it."""
+    predictor = Predictor(model)
+    paths = sorted(folder.iterdir())[:n]
+    start = time.process_time()
+    pixels = np.stack([pictures.load(path, *predictor.input_size, predictor.reduction) for path in paths])
+    read = time.process_time()
+    predictor.predict(pixels)
+    return tuple(seconds / len(paths) * 1e3 for seconds in (read - start, time.process_time() - read))
 
 
 def alternate(ways, path, rounds):

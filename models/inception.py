@@ -74,15 +74,19 @@ def stands_on_base(model):
     return follows and pools and isinstance(base, keras.Model) and _folds(base)
 
 
-def trunk(model):
+def trunk(model, exact=0):
     """Return a copy of what stands before a model's head, from raw pixels to float32 features.
 
     It follows the dtype policy in force. Batch normalization is folded away.
+
+    Args:
+        model: one that ``stands_on_base``.
+        exact: how many convolutions at the start compute in float32 in any case, as what is before them does then.
     """
     base = model.get_layer("inception_v3")
-    before = [_copy(layer) for layer in model.layers[: model.layers.index(base)]]
+    before = [_copy(layer, exact) for layer in model.layers[: model.layers.index(base)]]
     pooling = layers.GlobalAveragePooling2D(dtype="float32")
-    return keras.Sequential([layers.Input(model.input_shape[1:]), *before, fold(base), pooling])
+    return keras.Sequential([layers.Input(model.input_shape[1:]), *before, fold(base, exact), pooling])
 
 
 def describe_trunk(model):
@@ -144,19 +148,25 @@ def split(base, blocks):
     return copy, lower, upper
 
 
-def fold(base):
+def fold(base, exact=0):
     """Return a copy of a functional base whose batch normalization, in inference mode, is folded away.
 
     Each normalization must follow a convolution without a bias, as all of InceptionV3's do. That convolution takes
     over the scale and shift: the same function but for rounding, without the passes over memory.
+
+    The copy follows the dtype policy in force, but ``exact`` convolutions at the start compute in float32.
     """
-    config = _config(base)
+    config, convolutions = _config(base), 0
     for entry in config["layers"]:
+        convolutions += entry["class_name"] == "Conv2D"
+        if convolutions <= exact and exact:
+            entry["config"]["dtype"] = "float32"
         if entry["class_name"] == "Conv2D":
             entry["config"]["use_bias"] = True
         elif entry["class_name"] == "BatchNormalization":
             entry["class_name"] = "Activation"
-            entry["config"] = {"name": entry["config"]["name"], "activation": "linear"}
+            kept = {key: value for key, value in entry["config"].items() if key in ("name", "dtype")}
+            entry["config"] = kept | {"activation": "linear"}
             entry["inbound_nodes"] = [node | {"kwargs": {}} for node in entry["inbound_nodes"]]
     folded = keras.Model.from_config(config)
 
@@ -194,10 +204,12 @@ def _folds(base):
     )
 
 
-def _copy(layer):
-    """Return a copy of a layer without weights, under the dtype policy in force."""
+def _copy(layer, exact):
+    """Return a copy of a layer without weights, in float32 or under the dtype policy in force."""
     config = layer.get_config()
     config.pop("dtype", None)
+    if exact:
+        config["dtype"] = "float32"
     return type(layer).from_config(config)
 
 

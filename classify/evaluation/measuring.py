@@ -174,7 +174,7 @@ def _answers(asked, way, order, split, name):
     expected = predict(asked, few, doing=None)
     speed = len(few) / (time.perf_counter() - start)
     try:
-        probabilities = way.predict(split.images, f"{name}, {split.name}")[:, order]
+        probabilities = way.predict(split.images, split.name)[:, order]
     except Unwritable as error:
         note(f"no features are kept: {error}")
     else:

@@ -10,6 +10,8 @@ from classify.training.loop import dtype_policy
 from classify.transfer.features import Extractor
 from models.inception import head_of, stands_on_base, trunk
 
+EXACT = 2  # convolutions
+
 
 def find(model):
     """Return the ``Shortcut`` of an opened Keras model, or None where it is another network."""
@@ -48,11 +50,14 @@ class Shortcut:
 
 
 class Folded:
-    """A model whose batch normalization is folded away, for ``predict``; its head computes in float32."""
+    """A model whose batch normalization is folded away, for ``predict``.
+
+    Its head computes in float32, and so do its first convolutions: their rounding is most of what bfloat16 costs.
+    """
 
     def __init__(self, model, head, precision):
         with dtype_policy(precision):
-            self.trunk = trunk(model)
+            self.trunk = trunk(model, EXACT)
         self.head, self.output_shape = head, model.output_shape
 
     def predict_on_batch(self, images):
