@@ -93,8 +93,8 @@ def test_predict_takes_it_like_any_other(inception_run, rng, tmp_path):
 
 def test_a_further_run_computes_no_features_and_converts_nothing(inception_run, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in inception_run.cwd.glob("features/*/*")}
-    # Shards of training, validation and test images, and the light copy that only gets another head.
-    assert sorted(path.suffix for path in before) == [".npy"] * 3 + [".tflite"]
+    # Shards of training, validation and test images and of those that a light copy is tried on, and a light copy.
+    assert sorted(path.suffix for path in before) == [".npy"] * 4 + [".tflite"]
     monkeypatch.chdir(inception_run.cwd)
     monkeypatch.setattr(export, "_converted", lambda *_: pytest.fail("converted again"))
     assert train_inception.main([*QUICK, "--dropout", "0"]) == 0

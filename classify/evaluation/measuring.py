@@ -205,8 +205,9 @@ def _for_views(way, order, split, probabilities, precision, name):
         rows = np.sort(np.random.default_rng(0).permutation(len(split))[:CHECKED])
         alike = predict(quick, split.images[rows], doing=None).argmax(axis=1) == probabilities[rows].argmax(axis=1)
         enough = alike.mean() >= ALIKE
+        views = "bfloat16:" if enough else "float32: in bfloat16 only"
         verdict = f"{alike.sum()} of {len(rows)} images get the class that float32 gives"
-        note(printable(f"{name}: views of images in {chosen if enough else 'float32'}; in {chosen} {verdict}"))
+        note(printable(f"{name}: augmented and corrupted images in {views} {verdict}"))
         if enough:
             return quick, chosen
     return _reordered(way.folded("float32"), order), "float32"
