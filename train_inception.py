@@ -9,7 +9,7 @@
 
 The base never changes, so neither do its features of an image. They are
 computed once and kept in the folder features/, 8 MB for 1,000 images, 410 MB
-for CIFAR-10, twice that with --augment; delete it whenever you like. A further
+for CIFAR-10, twice that with --augment; delete it whenever no run is on. A further
 run on the same images starts to train at once. docs/transfer-learning.md tells
 more.
 
@@ -123,7 +123,7 @@ def train(settings):
         head.compile(head_optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         state = fit(head, batches, validation, settings.epochs, run, settings.early_stopping, "head")
         set_head(model, head)
-        del batches, extractor  # features and a network: memory that the conversion of the model needs
+        del extractor  # and its network: memory that the conversion of the model needs
         shortcut, validate = Shortcut(model), functools.partial(predict, head, validation.images, "calibrating")
         if settings.fine_tune and not state.interrupted:
             size = min(settings.batch_size, finetuning.BATCH_SIZE)

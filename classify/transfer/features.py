@@ -9,14 +9,12 @@ import functools
 import hashlib
 import io
 import json
-import mmap
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from classify.command import note
-from classify.data.dataset import Split
 from classify.data.store import Shards
 from classify.files import clear, each_locked, make_folder, whole
 from classify.progress import track
@@ -26,7 +24,6 @@ from models.inception import describe_trunk, trunk
 
 CACHE = Path("features")
 SHARD = 1000  # images; 8 MB of 2,048 float32 features each
-IN_MEMORY = 60_000  # images, 0.5 GB of features; to read rows from the disk takes several times as long
 BATCH_SIZE = 50  # the activations of a layer then stay near the size of the processor's cache
 
 
@@ -115,20 +112,22 @@ class Extractor:
 
 
 class Kept:
-    """The rows of a shard. It stays on the disk: what was read is let go of, or it would count as memory."""
+    """The rows of a shard, read when they are asked for: what is memory-mapped would count as this program's memory."""
 
     def __init__(self, path, count, width):
-        with open(path, "rb") as file:
-            self.file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.features = np.frombuffer(self.file, "<f4", count * width, len(_header(count, width))).reshape(count, width)
+        self.path, self.count, self.width = path, count, width
+        self.first = len(_header(count, width))
 
     def __len__(self):
-        return len(self.features)
+        return self.count
 
     def __getitem__(self, rows):
-        features = self.features[rows]
-        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            self.file.madvise(mmap.MADV_DONTNEED)
+        features = np.empty((len(rows), self.width), "float32")
+        if len(rows):
+            with open(self.path, "rb", buffering=0) as file:
+                for place, row in enumerate(rows.tolist()):
+                    file.seek(self.first + 4 * self.width * row)
+                    file.readinto(features[place])
         return features
 
 
@@ -170,14 +169,12 @@ class FeatureBatches(Batches):
     """``Batches`` of features instead of images; with ``mirrored`` half of them are those of the mirrored image.
 
     Args:
-        split: a ``Split`` whose images are features. Up to ``IN_MEMORY`` of them are in memory as long as this is.
+        split: a ``Split`` whose images are features.
         mirrored: the features of the mirrored images, or None.
         class_weight: as ``Batches`` takes it.
     """
 
     def __init__(self, split, classes, batch_size, seed=0, mirrored=None, class_weight=None):
-        if len(split) <= IN_MEMORY:
-            split = Split(split.images[np.arange(len(split))], split.labels)
         super().__init__(split, classes, batch_size, seed, augment=False, mirror=False, class_weight=class_weight)
         self.mirrored_features = mirrored
 
