@@ -9,9 +9,9 @@
 
 The base never changes, so neither do its features of an image. They are
 computed once and kept in the folder features/, 8 MB for 1,000 images, 410 MB
-for CIFAR-10, twice that with --augment; delete it when no run needs it. A
-further run on the same images starts to train at once.
-docs/transfer-learning.md tells more.
+for CIFAR-10, twice that with --augment; delete it whenever you like. A further
+run on the same images starts to train at once. docs/transfer-learning.md tells
+more.
 
 With a partly re-estimated copy of the ImageNet weights it took 5 min 56 s on
 two cores (bfloat16) and reached 88.5 % on the validation images.

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import json
+import threading
 import zlib
 from pathlib import Path
 
@@ -112,10 +113,15 @@ class Extractor:
 
 
 class Kept:
-    """The rows of a shard, read when they are asked for: what is memory-mapped would count as this program's memory."""
+    """The rows of a shard, read when they are asked for: what is memory-mapped would count as this program's memory.
+
+    Its file stays open, so it can be deleted meanwhile.
+    """
 
     def __init__(self, path, count, width):
-        self.path, self.count, self.width = path, count, width
+        self.file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self.lock = threading.Lock()  # a file has one place to read at
+        self.count, self.width = count, width
         self.first = len(_header(count, width))
 
     def __len__(self):
@@ -123,11 +129,10 @@ class Kept:
 
     def __getitem__(self, rows):
         features = np.empty((len(rows), self.width), "float32")
-        if len(rows):
-            with open(self.path, "rb", buffering=0) as file:
-                for place, row in enumerate(rows.tolist()):
-                    file.seek(self.first + 4 * self.width * row)
-                    file.readinto(features[place])
+        with self.lock:
+            for place, row in enumerate(rows.tolist()):
+                self.file.seek(self.first + 4 * self.width * row)
+                self.file.readinto(features[place])
         return features
 
 

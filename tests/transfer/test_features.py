@@ -1,4 +1,5 @@
 import io
+import shutil
 import zlib
 
 import keras
@@ -149,7 +150,7 @@ def test_a_file_holds_what_numpy_reads(model, images, tmp_path):
     features = extractor.extract(images, "test")
     rows = np.array([13, 2, 13, 24])
     np.testing.assert_array_equal(features[rows], everything(features)[rows])
-    blocks = [np.load(kept.path, allow_pickle=False) for kept in features.arrays]
+    blocks = [np.load(kept.file.name, allow_pickle=False) for kept in features.arrays]
     np.testing.assert_array_equal(np.concatenate(blocks), everything(features))
 
 
@@ -186,6 +187,13 @@ def test_images_of_a_store_are_read_by_rows_a_batch_at_a_time(model, images, tmp
     again = everything(extractor.extract(images, "train"))
     np.testing.assert_array_equal(everything(features), again)
     assert len(extractor.extract(images[:0], "validation")) == 0
+
+
+def test_features_can_be_read_while_their_folder_is_deleted(model, images, tmp_path):
+    features = Extractor(model, "float32", tmp_path).extract(images, "train")
+    before = features[np.arange(len(images))]
+    shutil.rmtree(tmp_path)
+    np.testing.assert_array_equal(features[np.arange(len(images))], before)
 
 
 def test_photographs_are_seen_as_they_are(rng, tmp_path):
