@@ -1,6 +1,7 @@
 """What every command does at its edges: a quiet start, one line for a problem, the exit status."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import threading
 import unicodedata
 from pathlib import Path
 
-BACKENDS = ("tensorflow",)  # of Keras; each has its module in classify/backends/
+BACKENDS = ("tensorflow", "jax")  # of Keras; each has its module in classify/backends/
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control and format characters, half characters, line breaks
 JOINERS = "\u200c\u200d"  # some scripts and emoji need these format characters
 OURS = ("classify", "models", "benchmarks")  # this project's packages
@@ -176,17 +177,22 @@ def start_keras():
     written is shown if the import fails.
 
     Raises:
-        Problem: the user asked, by KERAS_BACKEND, for a backend that does not work here yet.
+        Problem: the user asked, by KERAS_BACKEND, for a backend that does not work here, or is not installed.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend not in BACKENDS:
-        raise Problem(f"KERAS_BACKEND={backend} does not work here yet; unset it or set it to {' or '.join(BACKENDS)}")
+    name = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if name not in BACKENDS:
+        raise Problem(f"KERAS_BACKEND={name} does not work here; unset it or set it to {' or '.join(BACKENDS)}")
+    if name == "jax" and importlib.util.find_spec("jax") is None:
+        raise Problem("KERAS_BACKEND=jax: jax is not installed; python -m pip install -r requirements-distributed.txt")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns when several models predict in turn
     with standard_error_kept():
         import keras
 
         keras.ops.zeros(1)
+        from classify.backends import backend
+
+        backend.start()
 
 
 @contextlib.contextmanager

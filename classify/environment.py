@@ -34,7 +34,7 @@ def cpu_info():
 def packages():
     """Return the versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *(["jax"] if os.environ.get("KERAS_BACKEND") == "jax" else [])):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # as where tensorflow-cpu stands in
             versions[name] = importlib.metadata.version(name)
     return versions

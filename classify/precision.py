@@ -2,8 +2,6 @@
 
 from classify import environment
 
-NATIVE_FLAGS = ("amx_bf16", "avx512_bf16")
-
 
 def choose(precision):
     """Return (``"float32"`` or ``"bfloat16"``, the reason in a few words) for ``--precision``.
@@ -20,5 +18,5 @@ def choose(precision):
         native = min(gpus) >= (8, 0)  # Ampere was the first
         return ("bfloat16", "native on this GPU") if native else ("float32", "no native bfloat16 on this GPU")
     flags = next((line.split() for line in environment.cpu_info() if line.startswith("flags")), [])
-    native = next((flag for flag in NATIVE_FLAGS if flag in flags), None)
-    return ("bfloat16", f"native here: {native}") if native else ("float32", "no native bfloat16 here")
+    native = next((flag for flag in backend.FAST_BFLOAT16 if flag in flags), None)
+    return ("bfloat16", f"native here: {native}") if native else ("float32", "no fast bfloat16 here")

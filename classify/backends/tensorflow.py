@@ -3,6 +3,12 @@
 import keras
 import tensorflow as tf
 
+FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # what a processor that multiplies it natively has
+
+
+def start():
+    """Do nothing: TensorFlow has started."""
+
 
 class BatchNormalization(keras.layers.BatchNormalization):
     """``keras.layers.BatchNormalization`` over the last axis of 4D inputs in one fused operation.
@@ -67,6 +73,10 @@ def gradient(function, at):
         tape.watch(at)
         values = function(at)
     return tape.gradient(values, at)
+
+
+def settle(model):
+    """Give a model's variables the values of the last step. TensorFlow's have them at once."""
 
 
 def gpu_capabilities():

@@ -2,12 +2,18 @@
 
 import contextlib
 import importlib.util
+import os
 import shutil
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
+from classify import command
 from classify.command import Problem, printable, standard_error_kept
+from classify.environment import PROJECT
 from classify.files import Unwritable, whole
 from classify.inference import litert
 from classify.safety import keras_file, light_copy
@@ -36,6 +42,8 @@ def export(model, path, made_from, format, shortcut=None):
             the ``.keras`` file is another by now.
     """
     _check_packages(format)
+    if os.environ["KERAS_BACKEND"] != "tensorflow":
+        return _export_elsewhere(path, made_from, format)
     target = path.with_suffix(SUFFIXES[format])
     with whole(target) as beside:
         images = _test_images(model.input_shape[1:])
@@ -74,6 +82,25 @@ def _from_former(former, model, path, beside, images, expected):
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, struct.error, Problem, Refused):
         return np.inf
     return float(np.abs(answers - expected).max()) if answers.shape == expected.shape else np.inf
+
+
+def _export_elsewhere(path, made_from, format):
+    """Write the other format in a process of its own, on TensorFlow: Keras can on no other backend."""
+    code = "import sys; from classify.inference.export import export_file; export_file(*sys.argv[1:])"
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""}
+    arguments = [sys.executable, "-c", code, path, made_from, format]
+    process = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"it ended with status {process.returncode}"]
+        raise Problem(lines[-1].removeprefix("-c: "))
+    return path.with_suffix(SUFFIXES[format]), float(process.stdout)
+
+
+def export_file(path, made_from, format):
+    """Export a ``.keras`` file that this project has just written or opened, and print the largest difference."""
+    from classify.inference.loading import load_keras
+
+    command.run(lambda: print(export(load_keras(Path(path), trust=True), Path(path), made_from, format)[1]))
 
 
 def _check_packages(format):

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+from classify.backends import backend
 from classify.command import Problem
 from classify.runs.history import score
 
@@ -84,6 +85,7 @@ class TrainingState:
 
     def checkpoint(self):
         """Return (description, arrays) of all that ``restore`` takes back: a dictionary for JSON, NumPy arrays."""
+        backend.settle(self.model)
         values = [variable.numpy() for variable in [*self.variables, *self.metric_variables]]
         description = {name: getattr(self, name) for name in COUNTERS}
         return description | {"variables": self._layout()}, [*values, *(self.best_weights or [])]
