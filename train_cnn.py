@@ -21,6 +21,7 @@ import time
 
 from classify import command, options
 from classify.command import note
+from classify.distribution.processes import start
 from classify.runs.folder import check_free
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
 from classify.training.settings import TrainingSettings, resumed, settled
@@ -106,19 +107,19 @@ def train(settings):
     """Train a network as ``settings`` say and fill a run's folder; return the ``TrainingState`` at the end."""
     started = time.perf_counter()
     check_free(settings.out, settings.overwrite)
-    command.start_keras()
+    start(settings)
     from classify.backends import backend
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import dtype_policy, fit, float32_copy
     from classify.training.memory import memory
-    from classify.training.preparation import open_run, prepare
+    from classify.training.preparation import divided, open_run, prepare
     from classify.training.whitening import whiten
     from models.cnn import build_cnn
 
     data, precision, reason = prepare(settings, lambda source: IMAGE_SIZE)
     shape, classes, pictures = data.image_shape, len(data.class_names), data.source.of_pictures
-    settings = settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), pictures)
+    settings = divided(settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), pictures))
     build = functools.partial(build_cnn, settings.network, shape, classes, settings.activation, settings.dropout)
     with dtype_policy(precision):
         model = build(normalization=backend.BatchNormalization)

@@ -24,6 +24,7 @@ import time
 from classify import command, options
 from classify.command import note
 from classify.data.dataset import Split
+from classify.distribution.processes import start
 from classify.runs.folder import check_free
 from classify.training.optimizers import OPTIMIZERS, make_optimizer
 from classify.training.settings import TrainingSettings, resumed, settled
@@ -79,13 +80,13 @@ def train(settings):
     """Train a head as ``settings`` say and fill a run's folder; return the ``TrainingState`` at the end."""
     started = time.perf_counter()
     check_free(settings.out, settings.overwrite)
-    command.start_keras()
+    start(settings)
     from classify.inference.predictor import predict
     from classify.reporting.conclusion import conclude
     from classify.training.batches import Batches
     from classify.training.loop import fit
     from classify.training.memory import memory
-    from classify.training.preparation import open_run, prepare
+    from classify.training.preparation import divided, open_run, prepare
     from classify.transfer import finetuning, weights
     from classify.transfer.features import Extractor, FeatureBatches, Mirrored
     from classify.transfer.finetuning import fine_tune
@@ -96,7 +97,7 @@ def train(settings):
     data, precision, reason = prepare(settings, image_size)
     shape, classes = data.image_shape, len(data.class_names)
     times = upsampling(shape, settings.upsampling)
-    settings = dataclasses.replace(settings.suited(RECIPE, len(data.train)), upsampling=times)
+    settings = dataclasses.replace(divided(settings.suited(RECIPE, len(data.train))), upsampling=times)
     file = weights.find(settings.weights)
     with weights.checked(file):
         model = build_inception(shape, classes, file, times, settings.interpolation, settings.dropout)

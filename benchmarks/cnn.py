@@ -89,7 +89,7 @@ def training_step(split, recipe, precision, fused, plain):
     from classify.backends import backend
     from classify.training.batches import Batches, one_hot
     from classify.training.callbacks import Timer
-    from classify.training.loop import dtype_policy
+    from classify.training.loop import dtype_policy, training_stream
     from models.cnn import build_cnn
 
     normalization = backend.BatchNormalization if fused else keras.layers.BatchNormalization
@@ -102,7 +102,7 @@ def training_step(split, recipe, precision, fused, plain):
         fit = {"x": arrays[0], "y": arrays[1], "batch_size": recipe["batch_size"]}
     else:
         batches = Batches(split, 10, recipe["batch_size"])
-        fit = {"x": backend.stream(lambda step: batches.batch(0, int(step)), batches.num_batches), "shuffle": False}
+        fit = {"x": training_stream(batches, 0, batches.num_batches), "shuffle": False}
 
     def epoch():
         timer = Timer()

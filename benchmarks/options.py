@@ -70,6 +70,10 @@ TRAINING = {
     "--out": (LEFT_OUT, "new/run"),
     "--overwrite": (LEFT_OUT, FLAG),
     "--resume": (LEFT_OUT,),
+    "--distribute": (LEFT_OUT,),
+    "--coordinator": (LEFT_OUT,),
+    "--processes": (LEFT_OUT,),
+    "--process": (LEFT_OUT,),
 }
 WRONG_TRAINING = {
     "--optimizer": ("adamm",),
@@ -88,6 +92,10 @@ WRONG_TRAINING = {
     "--precision": ("float16",),
     "--out": ("runs/cnn-digits", "notes.txt", "notes.txt/run"),
     "--resume": ("nowhere", "runs/cnn-digits"),
+    "--distribute": (FLAG,),  # JAX is not installed where the plan runs
+    "--coordinator": ("here:80", "here"),
+    "--processes": ("0", "2"),
+    "--process": ("-1", "0"),
 }
 # The values of each option that a script takes by themselves, and those that it must refuse or cannot use.
 VALUES = {

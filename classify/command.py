@@ -152,6 +152,9 @@ class Interrupts:
         self.holding = False
         self.check()
 
+    def agree(self):
+        """Do nothing. Where several processes train together, all of them call this after each step."""
+
     def check(self):
         """Raise ``KeyboardInterrupt`` if a signal waits; a further one waits then."""
         if self.waiting:

@@ -222,3 +222,11 @@ def add_training(parser, recipes, augment, optimizers, image_size, more_epochs="
         metavar="RUN",
         help="go on with an unfinished run, with its own options. Default: the newest one",
     )
+    add(
+        "--distribute",
+        action="store_true",
+        help="train on all devices of this machine, and of all processes that are started together, with JAX",
+    )
+    add("--coordinator", metavar="HOST:PORT", help="where the first of several processes is; Slurm and Kubernetes know")
+    add("--processes", type=whole_number(1), metavar="N", help="how many processes train together")
+    add("--process", type=whole_number(0), metavar="I", help="the number of this one, from 0")

@@ -1,5 +1,7 @@
 """What Keras leaves to TensorFlow: a fused batch normalization, a stream of batches, a gradient, the GPUs."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -44,20 +46,24 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return keras.KerasTensor(inputs.shape, self.compute_dtype)
 
 
-def stream(batch, steps):
+def stream(batch, steps, rows):
     """Return a ``tf.data.Dataset`` of ``batch(0)`` to ``batch(steps - 1)`` that makes one while another is used.
 
     It works without tf.data's autotuning, which Keras's own reading of arrays leaves on. The thread of that tuning
     sleeps for up to a minute. The end of an epoch may wait for it, as long as the epoch itself took.
 
     Args:
-        batch: a function of the step; returns arrays whose first axis is the batch's.
+        batch: a function of the step and of the part of its rows that is asked for, here all of them; returns arrays
+            whose first axis is the batch's.
         steps: the number of batches.
+        rows: how many rows a batch has, a function of the step; of use where several devices share a batch.
     """
-    arrays = batch(0)
+    arrays = batch(0, slice(None))
 
     def read(step):
-        read_arrays = tf.numpy_function(batch, [step], [array.dtype for array in arrays])
+        read_arrays = tf.numpy_function(
+            lambda step: batch(step, slice(None)), [step], [array.dtype for array in arrays]
+        )
         for tensor, array in zip(read_arrays, arrays, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         return tuple(read_arrays)
@@ -65,6 +71,12 @@ def stream(batch, steps):
     options = tf.data.Options()
     options.autotune.enabled = False
     return tf.data.Dataset.range(steps).map(read).prefetch(1).with_options(options)
+
+
+@contextlib.contextmanager
+def spread(model, devices):
+    """Train on one device: on several of them Keras trains with JAX."""
+    yield
 
 
 def gradient(function, at):

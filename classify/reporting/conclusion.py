@@ -6,6 +6,7 @@ import time
 from classify.command import Problem, interrupted_status, note, printable
 from classify.data.decoding import REDUCTION
 from classify.data.splits import fingerprint
+from classify.distribution.processes import processes
 from classify.environment import processor
 from classify.evaluation import calibration, metrics
 from classify.inference import ood
@@ -20,7 +21,7 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
     """Calibrate and save a trained model, measure it, draw its training and its mistakes, write run.json, print it all.
 
     Ctrl-C waits until the model is saved. Then it ends the measuring, as an error does, and what was not reached is
-    missing: the LiteRT copy, metrics.json, the pictures.
+    missing: the LiteRT copy, metrics.json, the pictures. Of several processes that trained the first one does all this.
 
     Args:
         run: the open ``Run``.
@@ -34,6 +35,9 @@ def conclude(run, model, data, state, settings, precision, started, name=None, v
         validate: returns the model's probabilities for the validation images, if there is a quicker way than to ask it.
         shortcut: likewise, a ``transfer.Shortcut`` to the model that is saved.
     """
+    processes.leave()
+    if not run.leads:
+        return
     name, path, measured, failure = name or settings.recipe, run.work / "model.keras", None, None
     if state.interrupted:
         after = f"interrupted after epoch {len(state.history)}"

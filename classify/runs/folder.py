@@ -28,21 +28,38 @@ class Run:
 
     Attributes:
         folder: the run's folder.
+        leads: whether this process writes it. Of several that train together only the first one does.
         work: where its files are written until it is finished.
         interrupts: the ``Interrupts`` in force.
         checkpoints: the run's ``Checkpoints``.
         saved: the checkpoint to go on from, as ``Checkpoints.newest`` returns it, until a stage has taken it; or None.
         earlier: how many seconds the run took before it was gone on with.
+        devices: all that train together, as ``classify.backends`` names them; None for one.
     """
 
-    def __init__(self, folder):
+    leads = True
+
+    def __init__(self, folder, interrupts=None):
         self.folder = self.work = Path(folder)
-        self.interrupts = Interrupts()
+        self.interrupts = interrupts or Interrupts()
         self.checkpoints = Checkpoints(self.folder)
-        self.saved, self.earlier = None, 0.0
+        self.saved, self.earlier, self.devices = None, 0.0, None
 
     def __enter__(self):
         """Raise ``Problem`` if another process fills the folder."""
+        self._open()
+        self.opened = time.perf_counter()
+        self.interrupts.__enter__()
+        self.interrupts.hold()
+        return self
+
+    def __exit__(self, *error):
+        self._close()
+        self.interrupts.__exit__()
+        if not any(error):
+            self.interrupts.release()
+
+    def _open(self):
         files.make_folder(self.folder)
         self.lock = files.lock(self.folder / LOCK)
         if self.lock is None:
@@ -52,12 +69,8 @@ class Run:
         if (self.folder / "run.json").exists():
             self.work = self.folder / NEW
             self.work.mkdir()
-        self.opened = time.perf_counter()
-        self.interrupts.__enter__()
-        self.interrupts.hold()
-        return self
 
-    def __exit__(self, *error):
+    def _close(self):
         shutil.rmtree(self.folder / NEW, ignore_errors=True)
         if self.checkpoints.exist:
             script, folder = self.checkpoints.begun()["script"], printable(self.folder)
@@ -65,9 +78,6 @@ class Run:
         files.unlock(self.lock)
         with contextlib.suppress(OSError):  # raised unless the folder is empty
             self.folder.rmdir()
-        self.interrupts.__exit__()
-        if not any(error):
-            self.interrupts.release()
 
     @property
     def seconds(self):

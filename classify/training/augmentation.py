@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def augment(images, rng, mirrored=None, shift=None):
+def augment(images, rng, mirrored=None, shift=None, part=None):
     """Return a copy of a batch, some images mirrored and each shifted at random.
 
     Args:
@@ -12,6 +12,8 @@ def augment(images, rng, mirrored=None, shift=None):
         mirrored: which images to mirror, bool of shape (N,); none if left out.
         shift: the largest shift in pixels, up and down and sideways; a sixteenth of the shorter side if left out, which
             is two pixels of 32. The image reflected at its border moves in.
+        part: where these images are a part of a batch: which one, a slice, and how many images the batch has. Each
+            moves as it does in the whole batch.
     """
     n, height, width, channels = images.shape
     if mirrored is not None:
@@ -21,5 +23,6 @@ def augment(images, rng, mirrored=None, shift=None):
     border = (shift, shift)
     padded = np.pad(images, ((0, 0), border, border, (0, 0)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
-    top, left = rng.integers(0, 2 * shift + 1, size=(2, n))
+    mine, whole = part or (slice(None), n)
+    top, left = rng.integers(0, 2 * shift + 1, size=(2, whole))[:, mine]
     return windows[np.arange(n), top, left, 0]

@@ -58,16 +58,20 @@ class Batches:
             self.weights = compute_sample_weight(class_weight, split.labels).astype("float32")
         self._shuffled = None, None
 
-    def batch(self, epoch, step):
+    def batch(self, epoch, step, part=slice(None)):
         """Return (images, labels) of a step in an epoch, both counted from 0; and weights, if classes have them.
+
+        ``part`` is a slice: which of the batch's images are returned. They are those of the whole batch to the bit.
 
         Images are uint8 of shape (N, H, W, 3), labels float32 rows that sum to 1, of shape (N, classes), weights
         float32 of shape (N,).
         """
-        rows = self.rows(epoch, step)
+        whole = self.rows(epoch, step)
+        rows = whole[part]
         images = self.split.images[rows]
         if self.augment:
-            images = augment(images, random_stream("shifts", self.seed, epoch, step), self.mirrored(epoch, rows))
+            rng = random_stream("shifts", self.seed, epoch, step)
+            images = augment(images, rng, self.mirrored(epoch, rows), part=(part, len(whole)))
         labels = self.smoothed_labels(rows)
         return (images, labels) if self.weights is None else (images, labels, self.weights[rows])
 

@@ -73,6 +73,7 @@ class StateKeeper(keras.callbacks.Callback):
 
     def pause(self, every):
         """Save a checkpoint if the last one is older than ``every`` seconds or a signal waits, which then ends it."""
+        self.run.interrupts.agree()
         now = time.perf_counter()
         if self.run.interrupts.waiting or now - self.saved > max(every, PATIENCE * self.cost):
             self.save()

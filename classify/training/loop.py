@@ -9,6 +9,7 @@ import numpy as np
 
 from classify.backends import backend
 from classify.command import Problem, interrupted_status, note, printable
+from classify.distribution.watchdog import watchdog
 from classify.inference.predictor import BATCH_SIZE
 from classify.progress import duration
 from classify.training.batches import one_hot
@@ -52,6 +53,13 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
     state = after.next_stage(model, stage) if after else TrainingState(model, stage)
     if run.saved and run.saved[0]["stage"] != stage:
         return state
+    with backend.spread(model, run.devices), watchdog:
+        _fit(state, batches, validation, epochs, run, patience)
+    model.set_weights(state.best_weights)
+    return state
+
+
+def _fit(state, batches, validation, epochs, run, patience):
     validated = len(validation) > 0
     validation_batches = validation_stream(validation, batches) if validated else None
     steps = batches.num_batches
@@ -79,8 +87,6 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
             run.save_history(state.history)
             raise Problem(diverged) from error
         note(f"\n{diverged}\nThe best epoch before is kept.")
-    model.set_weights(state.best_weights)
-    return state
 
 
 def begin(state, run, keeper):
@@ -101,7 +107,7 @@ def train(state, batches, validation_batches, epochs, callbacks):
     steps, last = batches.num_batches, state.epoch + 1 if state.step else epochs
     first = state.epoch * steps + state.step
     state.model.fit(
-        backend.stream(lambda number: batches.batch(*divmod(first + int(number), steps)), last * steps - first),
+        training_stream(batches, first, last * steps - first),
         initial_epoch=state.epoch,
         epochs=last,
         steps_per_epoch=steps - state.step,
@@ -112,6 +118,20 @@ def train(state, batches, validation_batches, epochs, callbacks):
     )
 
 
+def training_stream(batches, first, steps):
+    """Return a stream of so many of the ``Batches``, from step ``first`` on, counted from the begin of the training."""
+
+    def place(number):
+        return divmod(first + int(number), batches.num_batches)
+
+    def batch(number, part):
+        arrays = batches.batch(*place(number), part)
+        watchdog.step()
+        return arrays
+
+    return backend.stream(batch, steps, lambda number: len(batches.rows(*place(number))))
+
+
 def validation_stream(split, batches):
     """Return a stream of a ``Split``'s (images, one-hot labels), in batches of the training's size or larger.
 
@@ -119,11 +139,15 @@ def validation_stream(split, batches):
     """
     size = max(batches.batch_size, BATCH_SIZE)
 
-    def batch(step):
-        rows = np.arange(step * size, min((step + 1) * size, len(split)))
-        return split.images[rows], one_hot(split.labels[rows], batches.classes)
+    def rows(step):
+        return np.arange(step * size, min((step + 1) * size, len(split)))
 
-    return backend.stream(batch, math.ceil(len(split) / size))
+    def batch(step, part):
+        mine = rows(step)[part]
+        watchdog.step()
+        return split.images[mine], one_hot(split.labels[mine], batches.classes)
+
+    return backend.stream(batch, math.ceil(len(split) / size), lambda step: len(rows(step)))
 
 
 def announce(state, batches, validation_batches, epochs, pause=lambda: None, steps=3):
@@ -134,7 +158,7 @@ def announce(state, batches, validation_batches, epochs, pause=lambda: None, ste
     model, before = state.model, [variable.numpy() for variable in state.variables]
     timer = Timer(pause)
     steps = min(steps, batches.num_batches - 1)
-    trial = backend.stream(lambda step: batches.batch(0, int(step)), steps + 1)
+    trial = training_stream(batches, 0, steps + 1)
     model.fit(trial, callbacks=[timer], shuffle=False, verbose=0)
     train = timer.seconds[-1] if steps == 0 else sum(timer.seconds[1:]) / steps  # the first compiles the step
     validate = 0.0

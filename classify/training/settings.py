@@ -10,7 +10,8 @@ from classify.training.optimizers import OPTIMIZERS
 
 IMAGES, SIDE = 45_000, 32  # the training images of CIFAR-10 and their pixels a side: what the recipes are made for
 SMALLEST_BATCH = 16
-MAY_DIFFER = {"data", "data_dir", "resume"}  # where a run that is gone on with finds its data
+WHERE = ("out", "overwrite", "resume", "coordinator", "processes", "process")  # no part of what a run is
+MAY_DIFFER = {"data", "data_dir", "resume", "coordinator", "processes", "process"}  # where its data and processes are
 STEPS = 20  # of an epoch, at least: an epoch of a few steps would teach little
 
 
@@ -45,6 +46,10 @@ class TrainingSettings:
     out: str | None = None
     overwrite: bool = False
     resume: Path | None = None  # the folder of a run to go on with
+    distribute: bool = False
+    coordinator: str | None = None  # this and the next two are about this process alone
+    processes: int | None = None
+    process: int | None = None
 
     @property
     def script(self):
@@ -71,11 +76,8 @@ class TrainingSettings:
         return dataclasses.replace(self, **{name: given[name] or fitting[name] for name in given})
 
     def options(self):
-        """Return what run.json records: all but where the run lies."""
-        options = dataclasses.asdict(self)
-        for name in ("out", "overwrite", "resume"):
-            del options[name]
-        return options
+        """Return what run.json records: all but where the run lies and which processes train."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in WHERE}
 
 
 def settled(args, recipe):

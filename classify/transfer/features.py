@@ -183,10 +183,11 @@ class FeatureBatches(Batches):
         super().__init__(split, classes, batch_size, seed, augment=False, mirror=False, class_weight=class_weight)
         self.mirrored_features = mirrored
 
-    def batch(self, epoch, step):
+    def batch(self, epoch, step, part=slice(None)):
         """Return features, float32 of shape (N, 2048), and labels and weights as ``Batches`` has them."""
-        features, *others = super().batch(epoch, step)
+        features, *others = super().batch(epoch, step, part)
         if self.mirrored_features is not None:
-            chosen = random_stream("mirrored features", self.seed, epoch, step).random(len(features)) < 0.5
-            features[chosen] = self.mirrored_features[self.rows(epoch, step)[chosen]]
+            rows = self.rows(epoch, step)
+            chosen = (random_stream("mirrored features", self.seed, epoch, step).random(len(rows)) < 0.5)[part]
+            features[chosen] = self.mirrored_features[rows[part][chosen]]
         return features, *others

@@ -92,11 +92,11 @@ def test_stream_makes_one_batch_ahead_in_another_thread():
 
     seen = []
 
-    def batch(step):
+    def batch(step, part):
         seen.append((step, threading.current_thread() is threading.main_thread()))
-        return (np.full(2, step),)
+        return (np.full(2, step)[part],)
 
-    batches = stream(batch, 3)
+    batches = stream(batch, 3, lambda step: 2)
     assert len(batches) == 3 and len(batches.take(2)) == 2 and len(batches.take(9)) == 3
     iterator = batches.get_jax_iterator()
     assert next(iterator)[0].tolist() == [0, 0]

@@ -82,3 +82,13 @@ def test_half_of_the_images_are_mirrored_and_the_other_half_in_the_next_epoch(sp
 
 def test_digits_are_never_mirrored(split):
     assert not any(any(mirrored_images(split, 3, epoch, mirror=False).values()) for epoch in range(2))
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_the_parts_of_a_batch_are_those_of_the_whole(split, mirror):
+    batches = Batches(split, classes=4, batch_size=25, seed=7, mirror=mirror, class_weight="balanced")
+    whole = batches.batch(1, 2)
+    parts = [batches.batch(1, 2, part) for part in (slice(0, 11), slice(11, 21), slice(21, 21))]
+    assert [len(part[0]) for part in parts] == [11, 10, 0]
+    for array, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        np.testing.assert_array_equal(array, np.concatenate(pieces))

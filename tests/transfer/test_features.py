@@ -229,3 +229,10 @@ def test_mirrored_images(images):
     rows = np.array([3, 1])
     np.testing.assert_array_equal(Mirrored(images)[rows], images[rows][:, :, ::-1])
     assert len(Mirrored(images)) == 25
+
+
+def test_the_parts_of_a_batch_of_features_are_those_of_the_whole(rng):
+    features, mirrored = rng.normal(size=(2, 40, 5)).astype("float32")
+    batches = FeatureBatches(Split(features, np.arange(40) % 4), 4, 16, seed=3, mirrored=mirrored)
+    parts = [batches.batch(1, 1, part)[0] for part in (slice(0, 7), slice(7, None))]
+    np.testing.assert_array_equal(batches.batch(1, 1)[0], np.concatenate(parts))
