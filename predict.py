@@ -46,6 +46,7 @@ class Settings:
     json: bool
     csv: bool
     sort_into: str | None
+    shard: slice
     trust: bool
 
 
@@ -54,14 +55,10 @@ def parse(argv=None):
     parser = options.Parser(__doc__)
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="image files, folders of them, patterns, or - for standard input")
-    add(
-        "--model",
-        dest="models",
-        action="append",
-        default=[],
-        metavar="RUN or MODEL",
-        help="several times to compare. Default: the newest run on CIFAR-10 or your own pictures, or the shipped one",
+    model_help = (
+        "several times to compare. Default: the newest run on CIFAR-10 or your own pictures, or the shipped one"
     )
+    add("--model", dest="models", action="append", default=[], metavar="RUN or MODEL", help=model_help)
     add("--top", type=options.whole_number(1), default=3, metavar="K", help="classes to show of each image. Default: 3")
     add("--tta", action="store_true", help="predict with test-time augmentation too: on mirrored and shifted views")
     add("--explain", action="store_true", help="write IMAGE.explained.png beside each image: what speaks for its class")
@@ -71,6 +68,8 @@ def parse(argv=None):
     as_data.add_argument("--json", action="store_true", help="print one JSON object a line, with all classes")
     as_data.add_argument("--csv", action="store_true", help="print a table as CSV: file,class,probability,unsure")
     add("--sort-into", type=options.path, metavar="FOLDER", help="copy images into FOLDER/CLASS or FOLDER/not sure")
+    shard_help = "answer for the I-th of N equal parts of the images, so that N processes or machines share them"
+    add("--shard", type=options.shard, default=slice(None), metavar="I/N", help=shard_help)
     options.add_trust(parser)
     args = parser.parse_args(argv)
     args.explain |= args.explain_to is not None or args.explain_class is not None
@@ -85,10 +84,10 @@ def parse(argv=None):
 def main(argv=None):
     settings = parse(argv)
     models, any_missing = find_models(settings.models, settings.trust)
-    paths, any_unreadable = command.each(pictures.find(settings.images), readable)
+    paths, any_unreadable = command.each(pictures.find(settings.images)[settings.shard], readable)
     predictors, any_unopened = command.each(models if paths else [], Predictor)
     if not predictors:
-        return 1
+        return 1 if paths or any_unreadable or any_missing else 0  # a shard may be empty
     if not settings.models:
         note(f"model: {printable(models[0].name)} ({printable(models[0].path)})")
     for predictor in predictors:

@@ -89,13 +89,12 @@ def parse(argv=None):
     """Return the ``Settings`` of a command line."""
     parser = options.Parser(__doc__)
     add = parser.add_argument
-    recipe_help = "the network and how it is trained. Default: standard"
-    add("--recipe", choices=RECIPES, default="standard", help=recipe_help)
+    add("--recipe", choices=RECIPES, default="standard", help="the network and how it is trained. Default: standard")
     activation_help = f"hidden: {', '.join(ACTIVATIONS)}. Default: silu; relu for the tutorial recipe"
     add("--activation", choices=ACTIVATIONS, metavar="NAME", help=activation_help)
     augment_help = "shift training images, and mirror those that may be"
-    size_help = f"the data's own; {IMAGE_SIZE} where pictures differ in size"
-    options.add_training(parser, RECIPES, augment_help, OPTIMIZERS, size_help, "; more for few pictures of your own")
+    size = f"the data's own; {IMAGE_SIZE} where pictures differ in size"
+    options.add_training(parser, RECIPES, augment_help, OPTIMIZERS, size, "; more for few pictures of your own")
     options.add_data(parser)
     args = parser.parse_args(argv)
     if args.resume is not None:

@@ -138,6 +138,7 @@ VALUES = {
         "--json": (LEFT_OUT, FLAG),
         "--csv": (LEFT_OUT, FLAG),
         "--sort-into": (LEFT_OUT, "sorted"),
+        "--shard": (LEFT_OUT, "1/1", "1/2"),
         "--trust": (LEFT_OUT, FLAG),
     },
 }

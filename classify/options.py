@@ -69,6 +69,14 @@ def number(low, high=None, low_allowed=True):
     return parse
 
 
+def shard(text):
+    """An argparse type: I/N, the I-th of N parts, as a slice that takes every N-th item."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is not I/N, such as 1/4 for the first of four parts")
+    return slice(int(number) - 1, None, int(count))
+
+
 def path(text):
     """An argparse type: the name of a file or folder, which cannot be empty."""
     if not text:

@@ -68,3 +68,10 @@ def test_what_follows_two_dashes_is_no_option():
     parser.add_argument("--top")
     assert parser.parse_args(["a", "--top", "3", "b"]).names == ["a", "b"]
     assert parser.parse_args(["--top", "3", "--", "-a", "b"]).names == ["-a", "b"]
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/", "/3", "-1/3", "a/b", "1/0"])
+def test_a_shard_that_is_none(text):
+    assert list(range(7))[options.shard("2/3")] == [1, 4]
+    with pytest.raises(argparse.ArgumentTypeError, match="is not I/N, such as 1/4"):
+        options.shard(text)

@@ -348,3 +348,17 @@ def test_many_images_stream_in_order(digits_run, tmp_path):
     process = script("predict.py", tmp_path, "--json", "--model", digits_run.folder, cwd=tmp_path)
     names = [json.loads(line)["image"][-8:-4] for line in process.stdout.splitlines()]
     assert names == [f"{i:04}" for i in range(2 * predictor.BATCH_SIZE + 3)]
+
+
+def test_shards_together_answer_for_all_images_once(tmp_path, rng, in_process):
+    for n in range(3):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype="uint8")).save(tmp_path / f"{n}.png")
+
+    def lines(*options):
+        process = in_process(predict.main, tmp_path, "--json", "--model", SHIPPED, *options, cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
+        return process.stdout.splitlines()
+
+    parts = [lines("--shard", f"{i}/4") for i in (1, 2, 3, 4)]
+    assert [len(part) for part in parts] == [1, 1, 1, 0]
+    assert sorted(sum(parts, [])) == lines()

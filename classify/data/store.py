@@ -42,8 +42,27 @@ class Shards:
         return result
 
 
+class Facts:
+    """What is known of each picture of a store, a dictionary each, in order; read from its files as they are asked for.
+
+    Args:
+        files: the shards' JSON files, in order.
+        count: how many pictures they are about.
+    """
+
+    def __init__(self, files, count):
+        self.files, self.count = files, count
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        for file in self.files:
+            yield from json.loads(file.read_text(encoding="utf-8"))
+
+
 def make(folder, count, items, read, size, doing):
-    """Return pictures as ``Shards`` and what is known of each, reading only those that no shard holds yet.
+    """Return pictures as ``Shards`` and what is known of them as ``Facts``, reading only those that no shard holds yet.
 
     Several processes may make one store: they share the work.
 
@@ -56,7 +75,7 @@ def make(folder, count, items, read, size, doing):
         size: pixels a side.
         doing: the bar's label.
 
-    The rows of pictures that cannot be read are black. What is known is a list of dictionaries, one a picture.
+    The rows of pictures that cannot be read are black.
 
     Raises:
         Problem: the disk has no room for them.
@@ -75,11 +94,11 @@ def make(folder, count, items, read, size, doing):
             for _ in track((done for shard in shards for done in shard), total, doing, size=int):
                 pass
         kept |= {number: _kept(folder, number, part, size) for number, part in missing.items()}
-    return Shards([pixels for pixels, _ in kept.values()]), [fact for _, facts in kept.values() for fact in facts]
+    return Shards(list(kept.values())), Facts([_facts(folder, number) for number in parts], count)
 
 
 def _kept(folder, number, part, size):
-    """Return a shard's memory-mapped pixels and what is known of each picture; None if one of both is not whole."""
+    """Return a shard's memory-mapped pixels; None if they, or what is known of each picture, are not whole."""
     first, last = part
     try:
         pixels = np.load(_pixels(folder, number), mmap_mode="r", allow_pickle=False)
@@ -87,7 +106,7 @@ def _kept(folder, number, part, size):
     except (OSError, ValueError, EOFError):
         return None
     whole_pixels = pixels.shape == (last - first, size, size, 3) and pixels.dtype == np.uint8
-    return (pixels, facts) if whole_pixels and len(facts) == len(pixels) else None
+    return pixels if whole_pixels and len(facts) == len(pixels) else None
 
 
 def _pixels(folder, number):

@@ -35,14 +35,14 @@ def findings(split, facts, class_names, parts):
 
     Args:
         split: a ``Split`` of all readable pictures.
-        facts: what is known of each, a list of dictionaries with ``size``, (width, height).
+        facts: what is known of each, dictionaries with ``size``, (width, height).
         class_names: by label.
         parts: the name of the split that each stands in, an array of texts.
     """
     counts = np.bincount(split.labels, minlength=len(class_names))
     by_part = {part: np.bincount(split.labels[parts == part], minlength=len(class_names)) for part in _unique(parts)}
     lines = [f"{part}: {_classes(numbers, class_names)}" for part, numbers in by_part.items()]
-    sizes = np.array([fact["size"] for fact in facts])
+    sizes = np.fromiter((fact["size"] for fact in facts), np.dtype((int, 2)), len(split))
     smallest, middle, largest = (sizes[np.argsort(sizes.prod(axis=1))[i]] for i in (0, len(sizes) // 2, -1))
     if (sizes == smallest).all():
         lines.append(f"all of {_size(smallest)} pixels")
@@ -69,8 +69,10 @@ def _classes(counts, class_names):
 def _copies(split, parts):
     """Return a line on the copies within a class and a split, and one on those with different labels."""
     order = np.argsort(split.prints, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(split.prints[order])) + 1)
-    groups = [rows for rows in groups if len(rows) > 1]
+    starts = np.flatnonzero(np.diff(split.prints[order], prepend=~split.prints[order[:1]]))
+    lengths = np.diff(starts, append=len(order))
+    several = lengths > 1  # few, as a rule: an array for each picture would fill memory
+    groups = [order[a : a + n] for a, n in zip(starts[several], lengths[several], strict=True)]
     same = [rows for rows in groups if len(set(split.labels[rows])) == len(set(parts[rows])) == 1]
     different = [rows for rows in groups if len(set(split.labels[rows])) > 1]
     lines = []

@@ -1,5 +1,7 @@
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -40,6 +42,7 @@ def test_a_store_holds_every_picture_and_what_is_known_of_it(tmp_path, capsys):
     assert all(isinstance(array, np.memmap) for array in images.arrays)
     rows = np.array([9, 0, 2, 9, 5])
     np.testing.assert_array_equal(images[rows][:, 4, 4, 2], [90, 0, 0, 90, 50])
+    facts = list(facts)
     assert facts[2] == {"problem": "broken"} and facts[9] == {"row": 9} and len(facts) == len(images) == 10
     assert "store of 10 pictures, 0 MB; delete" in capsys.readouterr().err
     pictures.make(tmp_path / "stores" / "a")
@@ -124,3 +127,22 @@ def test_shards_return_any_rows_in_any_order():
 def test_facts_are_plain_json(tmp_path):
     Pictures().make(tmp_path)
     assert json.loads((tmp_path / "00002.json").read_text()) == [{"row": 8}, {"row": 9}]
+
+
+def test_two_processes_share_the_making_of_a_store(tmp_path):
+    """In place of processes two threads, whose locks keep each other out as well."""
+    pair, both = (Pictures(), Pictures()), threading.Barrier(2)
+
+    def make(pictures):
+        def items(first, last):
+            if not pictures.read_rows:
+                both.wait(60)  # each is in the middle of a shard
+            return pictures.items(first, last)
+
+        return store.make(tmp_path, 10, items, pictures.read, 5, "looking")
+
+    with ThreadPoolExecutor(2) as threads:
+        (one, facts), (other, _) = threads.map(make, pair)
+    assert sorted(pair[0].read_rows + pair[1].read_rows) == list(range(10)) and all(p.read_rows for p in pair)
+    np.testing.assert_array_equal(one[np.arange(10)], other[np.arange(10)])
+    assert [fact.get("row") for fact in facts] == [0, 1, None, 3, 4, 5, 6, 7, 8, 9]

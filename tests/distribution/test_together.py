@@ -51,6 +51,10 @@ def wait_for(folder, name, text, seconds=200):
         time.sleep(0.1)
 
 
+def said(folder):
+    return "\n".join((folder / f"{name}.err").read_text() for name in ("first", "second"))
+
+
 def weights(folder, name):
     with np.load(folder / f"{name}.npz") as arrays:
         return [arrays[name] for name in arrays.files]
@@ -77,7 +81,7 @@ def test_two_devices_of_one_process(alone):
 
 def test_two_processes_over_loopback(alone):
     processes = start_two(alone, f"{SETTINGS} 10 --out two")
-    assert [process.wait() for process in processes] == [0, 0], (alone / "first.err").read_text()
+    assert [process.wait() for process in processes] == [0, 0], said(alone)
     first, second = weights(alone, "first"), weights(alone, "second")
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -103,7 +107,7 @@ def test_the_death_of_the_first_is_noticed_and_a_signal_to_one_stops_both(tmp_pa
     processes = start_two(tmp_path, f"{options} --out run")
     wait_for(tmp_path, "first", "epoch    1/1000")
     processes[1].send_signal(signal.SIGTERM)
-    assert [process.wait(timeout=120) for process in processes] == [143, 143]
+    assert [process.wait(timeout=120) for process in processes] == [143, 143], said(tmp_path)
     assert "interrupted after epoch" in (tmp_path / "first.err").read_text()
     assert (tmp_path / "run" / "run.json").is_file() and (tmp_path / "run" / "checkpoints" / "begun.json").is_file()
     processes = start_two(tmp_path, "--resume run")
@@ -116,7 +120,7 @@ def test_the_death_of_the_first_is_noticed_and_a_signal_to_one_stops_both(tmp_pa
 
 def test_one_that_hangs_ends_both(tmp_path):
     processes = start_two(tmp_path, f"{SETTINGS} 1000 --out run", HANG="1 20")
-    assert [process.wait(timeout=200) for process in processes] == [1, 1]
+    assert [process.wait(timeout=200) for process in processes] == [1, 1], said(tmp_path)
     for name in ("first", "second"):
         last = (tmp_path / f"{name}.err").read_text().splitlines()[-1]
         assert last.startswith("train_cnn.py: ") and "process 1" in last

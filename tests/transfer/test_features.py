@@ -1,6 +1,8 @@
 import io
 import shutil
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -236,3 +238,25 @@ def test_the_parts_of_a_batch_of_features_are_those_of_the_whole(rng):
     batches = FeatureBatches(Split(features, np.arange(40) % 4), 4, 16, seed=3, mirrored=mirrored)
     parts = [batches.batch(1, 1, part)[0] for part in (slice(0, 7), slice(7, None))]
     np.testing.assert_array_equal(batches.batch(1, 1)[0], np.concatenate(parts))
+
+
+def test_two_processes_share_the_shards_and_have_the_same_features(model, images, tmp_path, monkeypatch):
+    """In place of processes two threads, whose locks keep each other out as well."""
+    whole = Extractor(model, "float32", tmp_path / "whole")
+    whole.extract(images, "test")
+    pair = [Extractor(model, "float32", tmp_path / "shared") for _ in range(2)]
+    both, computed = threading.Barrier(2), [[], []]
+    for extractor, batches in zip(pair, computed, strict=True):
+
+        def compute(batch, compute=extractor.network.predict_on_batch, batches=batches):
+            if not batches:
+                both.wait(60)  # each is in the middle of a shard
+            batches.append(len(batch))
+            return compute(batch)
+
+        monkeypatch.setattr(extractor.network, "predict_on_batch", compute)
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda extractor: everything(extractor.extract(images, "test")), pair)
+    np.testing.assert_array_equal(one, other)
+    assert sum(computed[0]) + sum(computed[1]) == len(images) and min(map(sum, computed)) >= 5
+    assert {name: content for name, content in shards(pair[0]).items() if "lock" not in name} == shards(whole)

@@ -51,13 +51,16 @@ def source(path):
     def findings():
         opened = stores[-1]
         rows = np.flatnonzero(opened.readable)
-        facts = [opened.facts[row] for row in rows]
+        facts = (fact for fact in opened.facts if "problem" not in fact)
         return survey.findings(opened.pictures.take(rows), facts, class_names, splits[rows])
 
     def fingerprint():
-        known = [fact["sha256"] for fact in stores[0].facts] if stores else [_sha256(path / file) for file in files]
-        lines = "".join(f"{file}\0{sha256}\n" for file, sha256 in sorted(zip(files, known, strict=True)))
-        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        facts = stores[0].facts if stores else ({"sha256": _sha256(path / file)} for file in files)
+        known = np.fromiter((fact["sha256"] for fact in facts), "S64", len(files))
+        digest = hashlib.sha256()
+        for row in np.argsort(np.array(files, object)):
+            digest.update(f"{files[row]}\0{known[row].decode()}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:32]
 
     resolved = path.resolve()
     return Source(
@@ -79,7 +82,7 @@ class _Opened:
     """A store: its pictures as a ``Split``, what is known of each, and which could be read."""
 
     pictures: Split
-    facts: list
+    facts: store.Facts
     readable: np.ndarray
 
 
@@ -90,8 +93,8 @@ def _open(path, files, labels, size, class_names):
     doing = f"looking through {len(files):,} files"
     images, facts = store.make(folder, len(files), lambda first, last: files[first:last], read, size, doing)
     unreadable = survey.check_readable(path, folder, files, facts)
-    prints = np.array([int(fact.get("print", "0"), 16) for fact in facts], "uint64")
-    readable = np.array(["problem" not in fact for fact in facts])
+    prints = np.fromiter((int(fact.get("print", "0"), 16) for fact in facts), "uint64", len(facts))
+    readable = np.fromiter(("problem" not in fact for fact in facts), bool, len(facts))
     for label in sorted(set(labels) - set(labels[readable])):
         raise Problem(f"no picture of {printable(class_names[label])} can be read: {unreadable}")
     if unreadable:

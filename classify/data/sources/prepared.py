@@ -212,10 +212,10 @@ def _stored(builder, image, label, split, size):
     folder = store.ROOT / f"{builder.name}-{split}-{size}-{_key(builder, split, size)}"
     count = builder.info.splits[split].num_examples
     images, facts = store.make(folder, count, items, read, size, f"decoding {count:,} images")
-    readable = np.flatnonzero(["problem" not in fact for fact in facts])
+    readable = np.flatnonzero(np.fromiter(("problem" not in fact for fact in facts), bool, count))
     if len(readable) < count:
         note(f"{count - len(readable):,} of the {count:,} images of the {split} split cannot be read; left out")
-    return Split(images, np.array([fact["label"] for fact in facts], "int64")).take(readable)
+    return Split(images, np.fromiter((fact["label"] for fact in facts), "int64", count)).take(readable)
 
 
 def _key(builder, split, size):
