@@ -22,9 +22,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from classify import command, options
-from classify.environment import processor
-from classify.runs.history import read
+from classify import command, options  # noqa: E402
+from classify.environment import processor  # noqa: E402
+from classify.runs.history import read  # noqa: E402
 
 EPOCHS = 5
 SIZES = {"f32": 4, "bf16": 2, "s32": 4, "u32": 4, "f16": 2, "pred": 1}

@@ -91,7 +91,10 @@ def run(main):
     except OSError as error:
         note(f"{Path(sys.argv[0]).name}: {describe(error)}")
         status = 1
-    sys.exit(status)
+    end(status)
+
+
+end = sys.exit  # several processes that train together have another way
 
 
 def _open_closed_streams():

@@ -11,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from classify import command
 from classify.command import Problem, note, printable, start_keras
 
 JOIN = 300  # seconds to wait for all processes
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
+WAIT = 3600  # seconds to wait for the first process, which may be reading data that this one has read already
 LEAVE = 20  # seconds to wait for the others at the end
 
 
@@ -62,12 +64,13 @@ class Processes:
             if "coordinator_address should be defined" not in str(error):
                 raise
             return  # neither Slurm nor Kubernetes: this process is the only one
-        except (jax.errors.JaxRuntimeError, RuntimeError) as error:
+        except RuntimeError as error:
             reason = str(error).strip().splitlines()[0][:200]
             raise Problem(f"the processes did not come together in {JOIN} seconds: {reason}") from error
         _meet()
         state = distributed.global_state
         self.index, self.count, self.client = state.process_id, state.num_processes, state.client
+        command.end = self.end
 
     def leave(self):
         """Part from the others, once all of them have done what they do together."""
@@ -77,13 +80,18 @@ class Processes:
             self.client = None
             jax.distributed.shutdown()
 
+    def end(self, status):
+        """Exit. Where the others still count on this process, JAX would wait for them to exit too."""
+        if self.client:
+            sys.stdout.flush()
+            os._exit(status)
+        sys.exit(status)
+
     def tell(self, name, text):
         """Let all processes know something, unless another one has told it already."""
-        import jax
-
         try:
             self.client.key_value_set(name, text)
-        except jax.errors.JaxRuntimeError as error:
+        except RuntimeError as error:
             if "ALREADY_EXISTS" not in str(error):
                 raise
 
@@ -97,8 +105,15 @@ class Processes:
             text = json.dumps(value, sort_keys=True, default=str)
             if not self.index:
                 self.client.key_value_set(f"same/{what}", text)
-            elif self.client.blocking_key_value_get(f"same/{what}", 1000 * JOIN) != text:
+            elif self._of_the_first(f"same/{what}") != text:
                 raise Problem(f"process {self.index} has other {what} than process 0")
+
+    def _of_the_first(self, name):
+        """Wait until the first process has told something, and return it."""
+        try:
+            return self.client.blocking_key_value_get(name, 1000 * WAIT)
+        except RuntimeError as error:
+            self.broken(error)
 
     def broken(self, error):
         """Wait for JAX to notice which process died, and to end this one; raise ``Problem`` if it does not."""
@@ -176,5 +191,6 @@ def _who_died(chatter):
     named = re.search(r"stopped sending heartbeats\):\s*([\d, ]+)", chatter)
     if not named and "JAX distributed service detected fatal errors" not in chatter:
         return f"aborted: {(chatter.strip().splitlines() or ['no reason is known'])[-1][:300]}"
-    who = f"process {named[1].strip()}" if named else "process 0"  # which the others ask: it does not answer
+    other = "another process" if "arrier" in chatter else "process 0"  # which the others ask: it does not answer
+    who = f"process {named[1].strip()}" if named else other
     return f"{who} died, so this one ends too; --resume goes on, with any number of processes"

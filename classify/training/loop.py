@@ -53,7 +53,7 @@ def fit(model, batches, validation, epochs, run, patience=None, stage="network",
     state = after.next_stage(model, stage) if after else TrainingState(model, stage)
     if run.saved and run.saved[0]["stage"] != stage:
         return state
-    with backend.spread(model, run.devices), watchdog:
+    with watchdog, backend.spread(model, run.devices):
         _fit(state, batches, validation, epochs, run, patience)
     model.set_weights(state.best_weights)
     return state

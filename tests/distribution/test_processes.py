@@ -48,6 +48,7 @@ def test_without_jax_a_line_says_how_to_install_it(monkeypatch):
         ),
         ("(stopped sending heartbeats):\n1, 3\n", "process 1, 3 died"),
         ("F1121 JAX distributed service detected fatal errors. UNAVAILABLE: failed to connect", "process 0 died"),
+        ("Shutdown barrier failed. JAX distributed service detected fatal errors", "another process died"),
         ("[Gloo] hello\nterminate called: std::bad_alloc\n", "aborted: terminate called: std::bad_alloc"),
         ("", "aborted: no reason is known"),
     ],

@@ -127,9 +127,9 @@ def test_batches_come_in_their_own_order_and_the_state_follows(split, tmp_path):
     made, followed = [], []
 
     class Watched(Batches):
-        def batch(self, epoch, step):
+        def batch(self, epoch, step, part):
             made.append((epoch, step))
-            return super().batch(epoch, step)
+            return super().batch(epoch, step, part)
 
     class Follow(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
