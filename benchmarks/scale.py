@@ -149,7 +149,6 @@ def main():
         finally:
             shutil.rmtree(folder)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "scale.json").write_text(json.dumps(rows, indent=1))
     print(table(rows))
     draw(rows, args.out / "scale.png")
 
