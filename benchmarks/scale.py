@@ -68,7 +68,9 @@ def make_store(folder, count):
     noise = np.random.default_rng(0).integers(0, 256, (256, SIDE, SIDE, 3), dtype="uint8")
 
     def read(row):
-        return noise[row % 256], {"size": [SIDE, SIDE], "print": f"{row:016x}", "sha256": f"{row:064x}"}
+        pixels = noise[row % 256].copy()
+        pixels[0, 0] = row >> 16, row >> 8 & 255, row & 255  # no two are the same, as their features are then kept once
+        return pixels, {"size": [SIDE, SIDE], "print": f"{row:016x}", "sha256": f"{row:064x}"}
 
     return store.make(folder, count, range, read, SIDE, "store")
 
