@@ -66,8 +66,8 @@ def seconds_of_an_epoch(folder, count, given):
 
 def bytes_of_a_step(folder):
     """Return how many sums over the devices a training step has, and the bytes of all of them."""
-    files = folder.glob("*train_step*after_optimizations.txt")
-    text = max((file.read_text() for file in files), key=len)
+    programs = [file.read_text() for file in folder.glob("*after_optimizations.txt")]
+    text = max(programs, key=len)  # the training step is by far the largest program
     sums = re.findall(r"= (.*?) all-reduce(?:-start)?\(", text)
     shapes = [shape for found in sums for shape in re.findall(r"(\w+)\[([\d,]*)\]", found)]
     sizes = [SIZES[kind] * math.prod(int(n) for n in shape.split(",") if n) for kind, shape in shapes]
