@@ -11,6 +11,7 @@ from classify.distribution.processes import processes
 
 PATIENCE = 300  # seconds that a step may take, its compilation included
 EVERY = 2  # seconds between two looks
+LEAVE = 10  # seconds that the first process waits for the others to look: without it they could only say that it died
 BROKEN = ("ValueError", "JaxRuntimeError", "XlaRuntimeError")  # what a step raises where another process is gone
 
 
@@ -58,6 +59,8 @@ class Watchdog:
         behind = [str(index) for index in sorted(steps) if steps[index] == min(steps.values())]
         who = f"process {', '.join(behind)} hangs" if len(behind) < self.processes.count else "all processes hang"
         note(f"{Path(sys.argv[0]).name}: no step ended in {PATIENCE} seconds, {who}; --resume goes on")
+        if not self.processes.index:
+            time.sleep(LEAVE)
         os._exit(1)
 
 

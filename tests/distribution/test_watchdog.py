@@ -24,6 +24,7 @@ class Store:
 def processes(monkeypatch):
     monkeypatch.setattr(watchdog, "EVERY", 0.01)
     monkeypatch.setattr(watchdog, "PATIENCE", 0.05)
+    monkeypatch.setattr(watchdog, "LEAVE", 0)
     processes = Processes()
     processes.client, processes.count = Store(), 2
     yield processes
