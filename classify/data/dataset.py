@@ -44,6 +44,26 @@ class Subset:
         return self.images[self.rows[rows]]
 
 
+class Joined:
+    """Several ``Images``, one after the other."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        self.starts = np.cumsum([0, *map(len, parts)], dtype=int)
+
+    def __len__(self):
+        return int(self.starts[-1])
+
+    def __getitem__(self, rows):
+        none = self.parts[0][np.arange(0)]  # knows the shape and the type of all
+        result = np.empty((len(rows), *none.shape[1:]), none.dtype)
+        part = np.searchsorted(self.starts, rows, side="right") - 1
+        for number in np.unique(part):
+            here = part == number
+            result[here] = self.parts[number][rows[here] - self.starts[number]]
+        return result
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """Images and their labels.

@@ -8,8 +8,7 @@ from PIL import Image
 
 from classify.command import Problem, note, printable
 from classify.data import decoding
-from classify.data.dataset import Data, Split
-from classify.data.store import Shards
+from classify.data.dataset import Data, Joined, Split
 
 SEED = 0  # the same for all runs, so that all of them are compared on the same images
 VALIDATION, TEST = 0.1, 0.2  # the usual shares of train
@@ -90,7 +89,7 @@ def joined(parts):
     labels = np.concatenate([part.labels for part in parts])
     named = all(part.files is not None for part in parts)
     files = np.concatenate([part.files for part in parts]) if named else None
-    return Split(Shards([part.images for part in parts]), labels, files)
+    return Split(Joined([part.images for part in parts]), labels, files)
 
 
 def _all(source, validation, test, size):

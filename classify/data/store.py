@@ -13,7 +13,7 @@ import numpy as np
 
 from classify.command import Problem, note, printable
 from classify.environment import cores
-from classify.files import clear, each_locked, make_folder, whole, write_json
+from classify.files import clear, each_locked, make_folder, whole, write_text
 from classify.progress import track
 
 ROOT = Path("stores")
@@ -23,7 +23,13 @@ CHUNK = 16  # pictures that a thread reads at a time: handing over each one woul
 
 
 class Shards:
-    """``Images`` that lie in several other ``Images``, one after the other; what is memory-mapped stays on disk."""
+    """``Images`` whose rows lie in many shards, one after the other; what is memory-mapped stays on disk.
+
+    A row costs the same however many shards there are: a shuffled batch has hardly two rows in one of them.
+
+    Args:
+        arrays: the shards, arrays or what has a ``shape``, a ``dtype`` and a length and returns one row for an integer.
+    """
 
     def __init__(self, arrays):
         self.arrays = arrays
@@ -33,12 +39,11 @@ class Shards:
         return int(self.starts[-1])
 
     def __getitem__(self, rows):
-        none = self.arrays[0][np.arange(0)]  # knows the shape and the type of all
-        result = np.empty((len(rows), *none.shape[1:]), none.dtype)
+        result = np.empty((len(rows), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
         shard = np.searchsorted(self.starts, rows, side="right") - 1
-        for number in np.unique(shard):
-            here = shard == number
-            result[here] = self.arrays[number][rows[here] - self.starts[number]]
+        places = zip(shard.tolist(), (rows - self.starts[shard]).tolist(), strict=True)
+        for place, (number, row) in enumerate(places):
+            result[place] = self.arrays[number][row]
         return result
 
 
@@ -106,7 +111,7 @@ def _kept(folder, number, part, size):
     except (OSError, ValueError, EOFError):
         return None
     whole_pixels = pixels.shape == (last - first, size, size, 3) and pixels.dtype == np.uint8
-    return pixels if whole_pixels and len(facts) == len(pixels) else None
+    return np.asarray(pixels) if whole_pixels and len(facts) == len(pixels) else None  # a memmap's rows are slow
 
 
 def _pixels(folder, number):
@@ -126,7 +131,8 @@ def _shard(folder, number, part, items, read, size, threads):
     clear(folder, f"{number:05}.*")
     facts = []
     with whole(_pixels(folder, number), (last - first) * size * size * 3) as beside:
-        pixels = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
+        mapped = np.lib.format.open_memmap(beside, "w+", "uint8", (last - first, size, size, 3))
+        pixels = np.asarray(mapped)
         pictures = list(items(first, last))
         chunks = (pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK))
         for chunk in threads.map(lambda chunk: [read(picture) for picture in chunk], chunks):
@@ -134,9 +140,10 @@ def _shard(folder, number, part, items, read, size, threads):
                 pixels[len(facts)] = 0 if picture is None else picture
                 facts.append(fact)
             yield len(chunk)
-        pixels.flush()
-        del pixels
-    write_json(_facts(folder, number), facts)  # last: without it the shard is not whole
+        mapped.flush()
+        del mapped, pixels
+    # Last: without it the shard is not whole. Without indents, which take Python's encoder five times as long.
+    write_text(_facts(folder, number), json.dumps(facts, ensure_ascii=False))
 
 
 def _check_room(folder, needed):

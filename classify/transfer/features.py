@@ -118,21 +118,22 @@ class Kept:
     Its file stays open, so it can be deleted meanwhile.
     """
 
+    dtype = np.dtype("float32")
+
     def __init__(self, path, count, width):
         self.file = open(path, "rb", buffering=0)  # noqa: SIM115
         self.lock = threading.Lock()  # a file has one place to read at
-        self.count, self.width = count, width
+        self.shape = count, width
         self.first = len(_header(count, width))
 
     def __len__(self):
-        return self.count
+        return self.shape[0]
 
-    def __getitem__(self, rows):
-        features = np.empty((len(rows), self.width), "float32")
+    def __getitem__(self, row):
+        features = np.empty(self.shape[1], self.dtype)
         with self.lock:
-            for place, row in enumerate(rows.tolist()):
-                self.file.seek(self.first + 4 * self.width * row)
-                self.file.readinto(features[place])
+            self.file.seek(self.first + features.nbytes * row)
+            self.file.readinto(features)
         return features
 
 

@@ -18,6 +18,12 @@ def test_the_table_says_what_a_further_image_takes(tmp_path):
     assert (tmp_path / "scale.png").stat().st_size > 1000
 
 
+def test_rounds_become_the_median_of_speed_and_the_most_of_memory():
+    rounds = [ROWS[0] | {"speed": speed, "grown": grown} for speed, grown in ((5, 10), (9, 30), (6, 20))]
+    assert scale.over_rounds("store", 1000, [*rounds, *ROWS[1:]]) == ROWS[0] | {"speed": 6, "grown": 30}
+    assert scale.over_rounds("extraction", 1000, ROWS) is None
+
+
 def test_anonymous_memory_that_is_taken_counts():
     with scale.Memory() as memory:
         taken = bytearray(b"x" * 50_000_000)

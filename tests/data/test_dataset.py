@@ -1,6 +1,6 @@
 import numpy as np
 
-from classify.data.dataset import Data, Source, Split, Subset
+from classify.data.dataset import Data, Joined, Source, Split, Subset
 
 
 def test_rows_of_an_array_are_copied():
@@ -32,6 +32,14 @@ def test_rows_of_other_images_are_read_when_they_are_used():
     np.testing.assert_array_equal(split.labels, [7, 8, 5])
     np.testing.assert_array_equal(split.images[np.array([2, 0])][:, 0, 0, 0], [5, 7])
     assert images.read == [5, 7]
+
+
+def test_joined_images_are_read_from_their_parts():
+    first, second = Rows(3), Rows(4)
+    joined = Joined([first, second, Rows(0)])
+    assert len(joined) == 7 and joined[np.arange(0)].shape == (0, 2, 4, 3)
+    np.testing.assert_array_equal(joined[np.array([5, 0, 5, 2])][:, 0, 0, 0], [2, 0, 2, 2])
+    assert first.read == [0, 2] and second.read == [2, 2]
 
 
 def test_the_shape_of_an_image_takes_one_row():
