@@ -121,7 +121,7 @@ def train(settings):
     settings = divided(settings.suited(RECIPES[settings.recipe], len(data.train), min(shape[:2]), pictures))
     build = functools.partial(build_cnn, settings.network, shape, classes, settings.activation, settings.dropout)
     with dtype_policy(precision):
-        model = build(normalization=backend.BatchNormalization)
+        model = build(made_of=backend)
     note(f"{settings.recipe}   {model.count_params():,} parameters, {precision} ({reason})")
     sees, needed = f"{shape[1]} x {shape[0]} pixels", memory(model, data, settings.batch_size)
     note(f"{'':{len(settings.recipe)}}   {sees}, {settings.batch_size} images a step, {needed}")

@@ -110,7 +110,7 @@ def training_step(recipe, side, precision):
 
     shape, dropout = (side, side, 3), recipe.get("dropout", 0.0)
     with dtype_policy(precision):
-        model = build_cnn(recipe["network"], shape, 10, recipe["activation"], dropout, backend.BatchNormalization)
+        model = build_cnn(recipe["network"], shape, 10, recipe["activation"], dropout, backend)
     rng = np.random.default_rng(0)
     images = tf.constant(rng.integers(0, 256, (recipe["batch_size"], side, side, 3), dtype="uint8"))
     labels = tf.constant(one_hot(rng.integers(0, 10, recipe["batch_size"]), 10))

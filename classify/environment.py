@@ -23,6 +23,11 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def cpu_flags():
+    """Return what the processor can do, in Linux's words, 'avx512_bf16'; nothing on another system."""
+    return next((line.split()[2:] for line in cpu_info() if line.startswith("flags")), [])
+
+
 def cpu_info():
     """Return what Linux says of the processor, as lines; none on another system."""
     try:

@@ -17,6 +17,5 @@ def choose(precision):
     if gpus:
         native = min(gpus) >= (8, 0)  # Ampere was the first
         return ("bfloat16", "native on this GPU") if native else ("float32", "no native bfloat16 on this GPU")
-    flags = next((line.split() for line in environment.cpu_info() if line.startswith("flags")), [])
-    native = next((flag for flag in backend.FAST_BFLOAT16 if flag in flags), None)
+    native = next((flag for flag in backend.FAST_BFLOAT16 if flag in environment.cpu_flags()), None)
     return ("bfloat16", f"native here: {native}") if native else ("float32", "no fast bfloat16 here")

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 
-def build_cnn(network, image_shape, classes, activation="relu", dropout=0.0, normalization=layers.BatchNormalization):
+def build_cnn(network, image_shape, classes, activation="relu", dropout=0.0, made_of=layers):
     """Return an uncompiled ``keras.Sequential`` from raw pixels to class probabilities.
 
     Args:
@@ -16,8 +16,8 @@ def build_cnn(network, image_shape, classes, activation="relu", dropout=0.0, nor
         classes: the number of classes.
         activation: the hidden activation by its Keras name.
         dropout: the share of units dropped before the last Dense layer, 0 to 1.
-        normalization: the class of the batch normalization layers, so that training can use a faster one with the
-            same weights. The tutorial's network has none.
+        made_of: where the classes ``Conv2D``, ``BatchNormalization`` and ``Activation`` come from, so that training can
+            use faster ones with the same weights. The tutorial's network takes Keras's own.
 
     The model returns softmax probabilities of shape (N, classes). The last layer computes in float32 whatever the
     dtype policy, because bfloat16 probabilities have two digits.
@@ -25,10 +25,10 @@ def build_cnn(network, image_shape, classes, activation="relu", dropout=0.0, nor
     Raises:
         ValueError: the images are too small for the network's poolings.
     """
-    return NETWORKS[network](image_shape, classes, activation, dropout, normalization)
+    return NETWORKS[network](image_shape, classes, activation, dropout, made_of)
 
 
-def _tutorial(image_shape, classes, activation, dropout, normalization):
+def _tutorial(image_shape, classes, activation, dropout, made_of):
     """The network of TensorFlow's CNN tutorial: three convolutions, two poolings, one Dense layer of 64."""
     return keras.Sequential(
         [
@@ -48,7 +48,7 @@ def _tutorial(image_shape, classes, activation, dropout, normalization):
     )
 
 
-def _whitened(filters, image_shape, classes, activation, dropout, normalization):
+def _whitened(filters, image_shape, classes, activation, dropout, made_of):
     """A whitening convolution, then three blocks of two convolutions, each block half as wide in pixels.
 
     The shape is that of airbench94 (Jordan 2024, arXiv:2404.00498), here without a bias in the first layer: as
@@ -65,11 +65,11 @@ def _whitened(filters, image_shape, classes, activation, dropout, normalization)
 
     def convolution(filters, pool):
         return [
-            layers.Conv2D(filters, 3, padding="same", use_bias=False),
+            made_of.Conv2D(filters, 3, padding="same", use_bias=False),
             *([layers.MaxPooling2D()] if pool else []),
             # Keras's momentum of 0.99 lags behind in a run of few steps.
-            normalization(momentum=0.6, gamma_initializer=keras.initializers.Constant(scale)),
-            layers.Activation(activation),
+            made_of.BatchNormalization(momentum=0.6, gamma_initializer=keras.initializers.Constant(scale)),
+            made_of.Activation(activation),
         ]
 
     blocks = [layer for width in filters for pool in (True, False) for layer in convolution(width, pool)]
@@ -78,7 +78,7 @@ def _whitened(filters, image_shape, classes, activation, dropout, normalization)
             layers.Input(image_shape),
             layers.Rescaling(1 / 64, offset=-2, name="rescaling"),  # CIFAR-10's pixels deviate from their mean by 63
             layers.Conv2D(24, 2, use_bias=False, trainable=False, name="whitening"),
-            layers.Activation(activation),
+            made_of.Activation(activation),
             *blocks,
             layers.GlobalMaxPooling2D(),
             layers.Dropout(dropout),

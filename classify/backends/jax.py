@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter  # ``fit`` takes one; no public name leads to it
 
-BatchNormalization = keras.layers.BatchNormalization  # XLA fuses it
+# XLA makes them fast.
+Activation, BatchNormalization, Conv2D = keras.layers.Activation, keras.layers.BatchNormalization, keras.layers.Conv2D
 FAST_BFLOAT16 = ()  # on processors it is no faster than float32
 
 

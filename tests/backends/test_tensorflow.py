@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from classify.backends.tensorflow import BatchNormalization, stream
+from classify import environment
+from classify.backends.tensorflow import Activation, BatchNormalization, Conv2D, stream
 from classify.training.loop import dtype_policy
 
 
@@ -66,6 +67,92 @@ def test_bfloat16_in_and_out_with_float32_weights():
     assert model.outputs[0].dtype == "bfloat16"
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert model(np.ones((2, 6, 6, 5)), training=True).dtype == "bfloat16"
+
+
+def gradients(layer, inputs, upstream):
+    """Return what a layer answers, and the gradients of its inputs and of its weights."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs)
+    return outputs, *tape.gradient(outputs, [inputs, *(weight.value for weight in layer.trainable_weights)], upstream)
+
+
+@pytest.mark.parametrize("name", ["silu", "relu", "gelu"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_activation_has_its_gradient(name, dtype, rng):
+    import tensorflow as tf
+
+    inputs, upstream = (tf.cast(rng.normal(0, 3, (5, 6, 6, 4)), dtype) for _ in range(2))
+    expected = gradients(keras.layers.Activation(name), tf.cast(inputs, "float32"), tf.cast(upstream, "float32"))
+    found = gradients(Activation(name, dtype=dtype), inputs, upstream)
+    for mine, keras_own in zip(found, expected, strict=True):
+        assert mine.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(mine, "float32"), keras_own, rtol=1e-5 if dtype == "float32" else 0.02, atol=0.02
+        )
+
+
+def test_silu_of_extreme_numbers_has_a_gradient():
+    import tensorflow as tf
+
+    numbers = tf.constant([-1e30, -200.0, 0.0, 200.0, 1e30])
+    _, found = gradients(Activation("silu"), numbers, tf.ones(5))
+    np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1], atol=1e-6)
+
+
+FLAGS = {"old": ["avx512_bf16"], "amx": ["avx512_bf16", "amx_bf16"], "none": []}
+
+
+@pytest.mark.parametrize("processor", FLAGS)
+@pytest.mark.parametrize("side", [(7, 7), (3, 5), (1, 2)])
+def test_a_wide_convolution_has_its_gradients(processor, side, rng, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(environment, "cpu_flags", lambda: FLAGS[processor])
+    settings = {"padding": "same", "use_bias": False}
+    wide, plain = Conv2D(128, 3, dtype="mixed_bfloat16", **settings), keras.layers.Conv2D(128, 3, **settings)
+    inputs, upstream = (tf.cast(rng.normal(0, 1, (6, *side, 128)), "bfloat16") for _ in range(2))
+    for layer in (wide, plain):
+        layer.build((None, *side, 128))
+    wide.set_weights(plain.get_weights())
+    expected = gradients(plain, tf.cast(inputs, "float32"), tf.cast(upstream, "float32"))
+    for mine, keras_own in zip(gradients(wide, inputs, upstream), expected, strict=True):
+        difference = np.asarray(tf.cast(mine, "float32")) - np.asarray(keras_own)
+        assert np.sqrt(np.mean(difference**2) / np.mean(np.square(keras_own))) < 0.01
+
+
+def products(layer, inputs):
+    """Return how many matrix products the gradient of a layer's kernel takes."""
+    import tensorflow as tf
+
+    @tf.function
+    def gradient(inputs):
+        return gradients(layer, inputs, None)[2]
+
+    graph = gradient.get_concrete_function(inputs).graph
+    return sum(operation.type == "MatMul" for operation in graph.get_operations())
+
+
+@pytest.mark.parametrize(
+    ("processor", "filters", "dtype", "settings", "expected"),
+    [
+        ("old", 128, "mixed_bfloat16", {}, 9),
+        ("amx", 128, "mixed_bfloat16", {}, 0),
+        ("none", 128, "mixed_bfloat16", {}, 0),
+        ("old", 64, "mixed_bfloat16", {}, 0),
+        ("old", 128, "float32", {}, 0),
+        ("old", 128, "mixed_bfloat16", {"strides": 2}, 0),
+        ("old", 128, "mixed_bfloat16", {"dilation_rate": 2}, 0),
+    ],
+)
+def test_products_stand_where_they_are_faster(processor, filters, dtype, settings, expected, rng, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(environment, "cpu_flags", lambda: FLAGS[processor])
+    layer = Conv2D(filters, 3, padding="same", dtype=dtype, **settings)
+    assert products(layer, tf.zeros((2, 5, 5, 128), layer.compute_dtype)) == expected
 
 
 def test_stream_reads_each_batch_once_without_autotuning():

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from classify.backends.tensorflow import BatchNormalization
+from classify.backends import backend
 from classify.command import Problem
 from classify.data.dataset import Split
 from classify.runs.folder import Run
@@ -35,7 +35,7 @@ def build(**options):
 def compiled(learning_rate=3e-3, precision="float32", optimizer="adam"):
     keras.utils.set_random_seed(0)
     with loop.dtype_policy(precision):
-        model = build(normalization=BatchNormalization)
+        model = build(made_of=backend)
     optimizer = make_optimizer(optimizer, learning_rate, weight_decay=0.01)
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     return model
