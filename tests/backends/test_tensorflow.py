@@ -107,7 +107,7 @@ FLAGS = {"old": ["avx512_bf16"], "amx": ["avx512_bf16", "amx_bf16"], "none": []}
 
 @pytest.mark.parametrize("processor", FLAGS)
 @pytest.mark.parametrize("side", [(7, 7), (3, 5), (1, 2)])
-def test_a_wide_convolution_has_its_gradients(processor, side, rng, monkeypatch):
+def test_a_convolution_of_few_pixels_has_its_gradients(processor, side, rng, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(environment, "cpu_flags", lambda: FLAGS[processor])
@@ -136,23 +136,32 @@ def products(layer, inputs):
 
 
 @pytest.mark.parametrize(
-    ("processor", "filters", "dtype", "settings", "expected"),
+    ("processor", "expected", "side", "filters", "dtype", "settings"),
     [
-        ("old", 128, "mixed_bfloat16", {}, 9),
-        ("amx", 128, "mixed_bfloat16", {}, 0),
-        ("none", 128, "mixed_bfloat16", {}, 0),
-        ("old", 64, "mixed_bfloat16", {}, 0),
-        ("old", 128, "float32", {}, 0),
-        ("old", 128, "mixed_bfloat16", {"strides": 2}, 0),
-        ("old", 128, "mixed_bfloat16", {"dilation_rate": 2}, 0),
+        ("old", 9, (5, 5), 64, "mixed_bfloat16", {}),
+        ("amx", 0, (5, 5), 64, "mixed_bfloat16", {}),
+        ("none", 0, (5, 5), 64, "mixed_bfloat16", {}),
+        ("old", 0, (9, 9), 64, "mixed_bfloat16", {}),
+        ("old", 0, (5, 5), 32, "mixed_bfloat16", {}),
+        ("old", 0, (5, 5), 64, "float32", {}),
+        ("old", 0, (5, 5), 64, "mixed_bfloat16", {"strides": 2}),
+        ("old", 0, (5, 5), 64, "mixed_bfloat16", {"dilation_rate": 2}),
+        ("old", 0, (5, 5), 64, "mixed_bfloat16", {"kernel_size": 5}),
     ],
 )
-def test_products_stand_where_they_are_faster(processor, filters, dtype, settings, expected, rng, monkeypatch):
+def test_products_stand_where_they_are_faster(processor, expected, side, filters, dtype, settings, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(environment, "cpu_flags", lambda: FLAGS[processor])
-    layer = Conv2D(filters, 3, padding="same", dtype=dtype, **settings)
-    assert products(layer, tf.zeros((2, 5, 5, 128), layer.compute_dtype)) == expected
+    layer = Conv2D(filters, **({"kernel_size": 3} | settings), padding="same", dtype=dtype)
+    assert products(layer, tf.zeros((2, *side, 64), layer.compute_dtype)) == expected
+
+
+def test_images_of_any_size_take_the_routine(monkeypatch):
+    monkeypatch.setattr(environment, "cpu_flags", lambda: FLAGS["old"])
+    layer = Conv2D(64, 3, padding="same", dtype="mixed_bfloat16")
+    model = keras.Sequential([keras.layers.Input((None, None, 64)), layer])
+    assert model(np.ones((2, 5, 4, 64), "float32"), training=True).shape == (2, 5, 4, 64)
 
 
 def test_stream_reads_each_batch_once_without_autotuning():
