@@ -45,7 +45,8 @@ def _convolution(inputs, kernel):
         to_inputs = tf.raw_ops.Conv2DBackpropInput(
             input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, **settings
         )
-        return to_inputs, _kernel_gradient(inputs, upstream)
+        with tf.name_scope("kernel_gradient"):
+            return to_inputs, _kernel_gradient(inputs, upstream)
 
     return tf.nn.conv2d(inputs, kernel, 1, "SAME"), gradients
 
@@ -115,7 +116,8 @@ class Activation(keras.layers.Activation):
     """
 
     def call(self, inputs):
-        return _silu(inputs) if self.activation is keras.activations.silu else super().call(inputs)
+        fast = self.activation is keras.activations.silu and tf.test.is_built_with_xla()
+        return _silu(inputs) if fast else super().call(inputs)
 
 
 @tf.custom_gradient

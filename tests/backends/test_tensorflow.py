@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from classify import environment
+from classify.backends import tensorflow
 from classify.backends.tensorflow import Activation, BatchNormalization, Conv2D, stream
 from classify.training.loop import dtype_policy
 
@@ -100,6 +101,15 @@ def test_silu_of_extreme_numbers_has_a_gradient():
     numbers = tf.constant([-1e30, -200.0, 0.0, 200.0, 1e30])
     _, found = gradients(Activation("silu"), numbers, tf.ones(5))
     np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1], atol=1e-6)
+
+
+def test_without_xla_keras_makes_the_gradient(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.test, "is_built_with_xla", lambda: False)
+    monkeypatch.setattr(tensorflow, "_silu", None)
+    _, found = gradients(Activation("silu"), tf.constant([0.0, 200.0]), tf.ones(2))
+    np.testing.assert_allclose(found, [0.5, 1], atol=1e-6)
 
 
 FLAGS = {"old": ["avx512_bf16"], "amx": ["avx512_bf16", "amx_bf16"], "none": []}
