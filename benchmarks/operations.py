@@ -175,7 +175,7 @@ def label(name, kind, operation, optimizer):
     """Return the row of the table that an operation belongs to."""
     if name.startswith(optimizer):
         return "optimizer"
-    if "kernel_gradient/" in name:
+    if "kernel_gradient" in name:
         return "convolution, gradient of filters, as matrix products"
     word = next((word for word in KINDS if word in kind), None)
     if word and "Conv2D" in kind:

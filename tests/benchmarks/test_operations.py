@@ -45,6 +45,6 @@ def test_a_row_has_the_work_the_time_and_the_limit_of_its_operations(graph):
     assert moved == 4 * (5 * 8 * 6 * 3 + 3 * 3 * 3 * 4 + 5 * 6 * 4 * 4)
     assert limit == pytest.approx(25.92)  # milliseconds of 25,920 operations at a million a second
     assert rows[1][1:] == (0, 0, 1.0, 0) and rows[3][3] == 0.5
-    assert operations.label("kernel_gradient/MatMul_3", "_MklMatMul", None, "muon").endswith("as matrix products")
+    assert operations.label("kernel_gradient_1/MatMul_3", "_MklMatMul", None, "muon").endswith("as matrix products")
     slow = operations.table(events, names, "muon", rate=1e12, bandwidth=1e6)
     assert slow[0][4] == pytest.approx(moved / 1000)
