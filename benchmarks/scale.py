@@ -133,13 +133,13 @@ def measure(count, folder, results):
     with Memory() as memory:
         made = for_a_while(lambda turn: make_store(folder / f"store{turn}", count), memory)
     images, facts = make_store(folder / "store0", count)
-    sum(len(fact["print"]) for fact in facts)
     disk = sum(file.stat().st_size for file in (folder / "store0").iterdir())
     results.put(entry("store", count, memory, made * count) | {"disk": disk / count})
 
     split, model = Split(images, np.arange(count) % CLASSES), tiny_network()
     train(model, Split(warm, np.arange(WARM) % CLASSES))()
     with Memory() as mapping:
+        sum(len(fact["print"]) for fact in facts)
         steps = train(model, split)
         for _ in range(MAPPING):
             steps()
