@@ -41,9 +41,8 @@ def _products_are_faster(inputs, kernel):
 @tf.custom_gradient
 def _convolution(inputs, kernel):
     def gradients(upstream):
-        settings = {"strides": (1, 1, 1, 1), "padding": "SAME"}
         to_inputs = tf.raw_ops.Conv2DBackpropInput(
-            input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, **settings
+            input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=(1, 1, 1, 1), padding="SAME"
         )
         with tf.name_scope("kernel_gradient"):
             return to_inputs, _kernel_gradient(inputs, upstream)
@@ -127,7 +126,8 @@ def _silu(inputs):
 
 @tf.function(jit_compile=True)
 def _silu_gradient(inputs, upstream):
-    x, sigmoid = tf.cast(inputs, tf.float32), tf.sigmoid(tf.cast(inputs, tf.float32))
+    x = tf.cast(inputs, tf.float32)
+    sigmoid = tf.sigmoid(x)
     return tf.cast(tf.cast(upstream, tf.float32) * sigmoid * (1 + x * (1 - sigmoid)), inputs.dtype)
 
 

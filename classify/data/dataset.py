@@ -57,11 +57,16 @@ class Joined:
     def __getitem__(self, rows):
         none = self.parts[0][np.arange(0)]  # knows the shape and the type of all
         result = np.empty((len(rows), *none.shape[1:]), none.dtype)
-        part = np.searchsorted(self.starts, rows, side="right") - 1
-        for number in np.unique(part):
-            here = part == number
-            result[here] = self.parts[number][rows[here] - self.starts[number]]
+        parts, rows = self.places(rows)
+        for number in np.unique(parts):
+            here = parts == number
+            result[here] = self.parts[number][rows[here]]
         return result
+
+    def places(self, rows):
+        """Return the number of the part that each row lies in, and which row of that part it is."""
+        parts = np.searchsorted(self.starts, rows, side="right") - 1
+        return parts, rows - self.starts[parts]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from classify.command import Problem, note, printable
+from classify.data.dataset import Joined
 from classify.environment import cores
 from classify.files import clear, each_locked, make_folder, whole, write_text
 from classify.progress import track
@@ -22,28 +23,20 @@ SHARD_IMAGES = 2000  # at most, so that a process that is killed loses little
 CHUNK = 16  # pictures that a thread reads at a time: handing over each one would take as long as to read it
 
 
-class Shards:
+class Shards(Joined):
     """``Images`` whose rows lie in many shards, one after the other; what is memory-mapped stays on disk.
 
     A row costs the same however many shards there are: a shuffled batch has hardly two rows in one of them.
 
     Args:
-        arrays: the shards, arrays or what has a ``shape``, a ``dtype`` and a length and returns one row for an integer.
+        parts: the shards, arrays or what has a ``shape``, a ``dtype`` and a length and returns one row for an integer.
     """
 
-    def __init__(self, arrays):
-        self.arrays = arrays
-        self.starts = np.cumsum([0, *map(len, arrays)], dtype=int)
-
-    def __len__(self):
-        return int(self.starts[-1])
-
     def __getitem__(self, rows):
-        result = np.empty((len(rows), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
-        shard = np.searchsorted(self.starts, rows, side="right") - 1
-        places = zip(shard.tolist(), (rows - self.starts[shard]).tolist(), strict=True)
-        for place, (number, row) in enumerate(places):
-            result[place] = self.arrays[number][row]
+        result = np.empty((len(rows), *self.parts[0].shape[1:]), self.parts[0].dtype)
+        shards, rows = self.places(rows)
+        for place, (number, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
+            result[place] = self.parts[number][row]
         return result
 
 

@@ -38,8 +38,8 @@ class Pictures:
 def test_a_store_holds_every_picture_and_what_is_known_of_it(tmp_path, capsys):
     pictures = Pictures()
     images, facts = pictures.make(tmp_path / "stores" / "a")
-    assert [array.shape for array in images.arrays] == [(4, 5, 5, 3), (4, 5, 5, 3), (2, 5, 5, 3)]
-    assert all(isinstance(array.base, np.memmap) for array in images.arrays)
+    assert [array.shape for array in images.parts] == [(4, 5, 5, 3), (4, 5, 5, 3), (2, 5, 5, 3)]
+    assert all(isinstance(array.base, np.memmap) for array in images.parts)
     rows = np.array([9, 0, 2, 9, 5])
     np.testing.assert_array_equal(images[rows][:, 4, 4, 2], [90, 0, 0, 90, 50])
     facts = list(facts)

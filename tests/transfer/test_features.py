@@ -152,7 +152,7 @@ def test_a_file_holds_what_numpy_reads(model, images, tmp_path):
     features = extractor.extract(images, "test")
     rows = np.array([13, 2, 13, 24])
     np.testing.assert_array_equal(features[rows], everything(features)[rows])
-    blocks = [np.load(kept.file.name, allow_pickle=False) for kept in features.arrays]
+    blocks = [np.load(kept.file.name, allow_pickle=False) for kept in features.parts]
     np.testing.assert_array_equal(np.concatenate(blocks), everything(features))
 
 
