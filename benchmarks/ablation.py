@@ -9,6 +9,7 @@ result as it is (bfloat16, fused normalization) is measured in benchmarks/cnn.py
 """
 
 import contextlib
+import functools
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -32,9 +33,7 @@ def shifted(shift):
     """Augment with another largest shift."""
     from classify.training.augmentation import augment
 
-    return patch(
-        "classify.training.batches.augment", lambda images, rng, mirrored: augment(images, rng, mirrored, shift)
-    )
+    return patch("classify.training.batches.augment", functools.partial(augment, shift=shift))
 
 
 def trainable(model, images):
