@@ -57,6 +57,7 @@ PIECES = {
         (),
     ),
     "shifts": (lambda: shifted(0), ()),
+    "jitter": (lambda: patch.dict(train_cnn.RECIPES["record"], jitter=0.0), ()),
     "label smoothing": (lambda: patch.dict(train_cnn.RECIPES["record"], label_smoothing=0.0), ()),
 }
 

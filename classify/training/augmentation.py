@@ -26,3 +26,19 @@ def augment(images, rng, mirrored=None, shift=None, part=None):
     mine, whole = part or (slice(None), n)
     top, left = rng.integers(0, 2 * shift + 1, size=(2, whole))[:, mine]
     return windows[np.arange(n), top, left, 0]
+
+
+def jitter(images, rng, amount, part=None):
+    """Return a copy of a batch, the brightness and the contrast of each image changed at random.
+
+    Args:
+        images: uint8 array of shape (N, H, W, C).
+        rng: a ``numpy.random.Generator``.
+        amount: the largest change, 0 to 1. Contrast is multiplied by up to 1 plus or minus this much, around the middle
+            of the range; brightness moves by up to a quarter of the range times it.
+        part: as ``augment`` takes it.
+    """
+    mine, whole = part or (slice(None), len(images))
+    brightness, contrast = rng.uniform(-amount, amount, (2, whole, 1, 1, 1)).astype("float32")[:, mine]
+    changed = (images - np.float32(127.5)) * (1 + contrast) + (127.5 + 63.75 * brightness)
+    return np.rint(changed.clip(0, 255, out=changed), out=changed).astype("uint8")

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from classify.training.augmentation import augment
+from classify.training.augmentation import augment, jitter
 
-PURPOSES = "order", "shifts", "mirrors", "mirrored features"  # of random numbers
+PURPOSES = "order", "shifts", "mirrors", "mirrored features", "jitter"  # of random numbers
 
 
 class Batches:
@@ -20,10 +20,11 @@ class Batches:
         classes: the number of classes.
         batch_size: the largest number of images in a batch.
         seed: a whole number.
-        augment: whether to mirror and shift.
+        augment: whether to mirror and shift, and to change brightness and contrast by ``jitter``.
         mirror: whether images of this data set may be mirrored. Half of them, drawn once, are mirrored in the first
             epoch and the other half in the next, in turn, so that two epochs show each image both ways. Mirroring
             at random repeats itself half of the time (Jordan 2024, arXiv:2404.00498).
+        jitter: how much, 0 to 1, as ``augmentation.jitter`` takes it.
         label_smoothing: the share of each label that is spread evenly over all classes (Szegedy et al. 2015,
             arXiv:1512.00567), so that a network gains nothing by being ever more certain.
         class_weight: ``"balanced"`` to give each image the weight n / (classes * images of its class), so that rare
@@ -39,6 +40,7 @@ class Batches:
         seed=0,
         augment=True,
         mirror=True,
+        jitter=0.0,
         label_smoothing=0.0,
         class_weight=None,
     ):
@@ -48,6 +50,7 @@ class Batches:
         self.num_batches = math.ceil(len(split) / batch_size)
         self.seed = seed
         self.augment = augment
+        self.jitter = jitter
         mirrored_first = random_stream("mirrors", seed).random(len(split)) < 0.5
         self.mirrored_first = mirrored_first if mirror else None
         self.label_smoothing = label_smoothing
@@ -72,6 +75,9 @@ class Batches:
         if self.augment:
             rng = random_stream("shifts", self.seed, epoch, step)
             images = augment(images, rng, self.mirrored(epoch, rows), part=(part, len(whole)))
+        if self.augment and self.jitter:
+            rng = random_stream("jitter", self.seed, epoch, step)
+            images = jitter(images, rng, self.jitter, part=(part, len(whole)))
         labels = self.smoothed_labels(rows)
         return (images, labels) if self.weights is None else (images, labels, self.weights[rows])
 

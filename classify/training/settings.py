@@ -29,6 +29,7 @@ class TrainingSettings:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augment: bool = False
+    jitter: float = 0.0
     early_stopping: int | None = None
     class_weight: str | None = None
     mirror: bool | None = None  # as suits the data

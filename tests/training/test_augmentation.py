@@ -1,6 +1,6 @@
 import numpy as np
 
-from classify.training.augmentation import augment
+from classify.training.augmentation import augment, jitter
 
 
 def candidates(image, shift):
@@ -32,3 +32,23 @@ def test_the_batch_itself_stays_as_it_is(rng):
     before = images.copy()
     augment(images, rng, np.ones(20, bool))
     np.testing.assert_array_equal(images, before)
+
+
+def test_jitter_changes_brightness_and_contrast_within_its_amount(rng):
+    images = rng.integers(100, 156, (500, 8, 8, 3), dtype="uint8")
+    changed = jitter(images, rng, 0.2)
+    assert changed.dtype == np.uint8 and changed.shape == images.shape
+    before, after = images.reshape(500, -1).astype(float), changed.reshape(500, -1).astype(float)
+    contrast = after.std(axis=1) / before.std(axis=1)
+    brightness = after.mean(axis=1) - 127.5 - contrast * (before.mean(axis=1) - 127.5)
+    assert contrast.min() > 0.79 and contrast.max() < 1.21 and contrast.std() > 0.1
+    assert np.abs(brightness).max() < 12.75 + 1 and brightness.std() > 6
+    assert abs(np.corrcoef(contrast, brightness)[0, 1]) < 0.15
+
+
+def test_jitter_keeps_what_would_leave_the_range_at_its_end(rng):
+    images = np.tile(np.array([0, 255], "uint8")[:, None, None, None], (100, 4, 4, 3))
+    before = images.copy()
+    changed = jitter(images, rng, 0.5)
+    np.testing.assert_array_equal(images, before)
+    assert changed[::2].max() < 128 < changed[1::2].min() and {0, 255} < set(changed.ravel())

@@ -86,9 +86,23 @@ def test_digits_are_never_mirrored(split):
 
 @pytest.mark.parametrize("mirror", [True, False])
 def test_the_parts_of_a_batch_are_those_of_the_whole(split, mirror):
-    batches = Batches(split, classes=4, batch_size=25, seed=7, mirror=mirror, class_weight="balanced")
+    batches = Batches(split, classes=4, batch_size=25, seed=7, mirror=mirror, jitter=0.2, class_weight="balanced")
     whole = batches.batch(1, 2)
     parts = [batches.batch(1, 2, part) for part in (slice(0, 11), slice(11, 21), slice(21, 21))]
     assert [len(part[0]) for part in parts] == [11, 10, 0]
     for array, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(array, np.concatenate(pieces))
+
+
+def test_jitter_changes_each_epochs_images_anew_if_they_are_augmented(split):
+    def images(epoch=0, **options):
+        return Batches(split, classes=4, batch_size=103, mirror=False, **options).batch(epoch, 0)[0]
+
+    def averages(epoch, **options):
+        order = np.argsort(Batches(split, classes=4, batch_size=103).rows(epoch, 0))
+        return images(epoch, **options).mean(axis=(1, 2, 3))[order]
+
+    assert np.abs(averages(0, jitter=0.5) - averages(0)).max() > 10
+    assert np.abs(averages(1, jitter=0.5) - averages(0, jitter=0.5)).max() > 10
+    np.testing.assert_array_equal(images(augment=False, jitter=0.5), images(augment=False))
+    np.testing.assert_array_equal(images(jitter=0.0), images())
