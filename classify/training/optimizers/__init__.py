@@ -26,7 +26,7 @@ OPTIMIZERS = {
     "adagrad": Choice("Adagrad", 10, {}),
     "adadelta": Choice("Adadelta", 250, {}),
     "adamw": Choice("AdamW", 1, {}),
-    "muon": Choice("Muon", 34, {}, "classify.training.optimizers.muon"),
+    "muon": Choice("Muon", 24, {}, "classify.training.optimizers.muon"),
 }
 
 
