@@ -91,7 +91,7 @@ def parse(argv=None):
     add = parser.add_argument
     add("--recipe", choices=RECIPES, default="standard", help="the network and how it is trained. Default: standard")
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers. Default: silu; relu for the tutorial recipe")
-    augment_help = "shift training images, and mirror those that may be"
+    augment_help = "shift training images, mirror those that may be, and in record change brightness and contrast"
     size = f"the data's own; {IMAGE_SIZE} where pictures differ in size"
     options.add_training(parser, RECIPES, augment_help, OPTIMIZERS, size, "; more for few pictures of your own")
     options.add_data(parser)

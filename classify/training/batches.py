@@ -75,9 +75,9 @@ class Batches:
         if self.augment:
             rng = random_stream("shifts", self.seed, epoch, step)
             images = augment(images, rng, self.mirrored(epoch, rows), part=(part, len(whole)))
-        if self.augment and self.jitter:
-            rng = random_stream("jitter", self.seed, epoch, step)
-            images = jitter(images, rng, self.jitter, part=(part, len(whole)))
+            if self.jitter:
+                rng = random_stream("jitter", self.seed, epoch, step)
+                images = jitter(images, rng, self.jitter, part=(part, len(whole)))
         labels = self.smoothed_labels(rows)
         return (images, labels) if self.weights is None else (images, labels, self.weights[rows])
 
