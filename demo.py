@@ -130,8 +130,10 @@ def build(gradio, answers, samples):
                 seen = gradio.Textbox(visible=False)
                 button = gradio.Button("Explain: what in the picture speaks for it?", visible=False, elem_id="explain")
         outputs = [picture, text, seen, button]
-        # Gradio must not open the file first: it would fail on one that is no picture, and write others anew.
-        picture.input(answer, picture, outputs, preprocess=False, show_progress_on=text)
+        # Gradio must not open the file first: it would fail on one that is no picture, and write others anew. And it
+        # must not drop a picture that comes before the last answer: its own button to paste asks about nothing first.
+        how = {"preprocess": False, "trigger_mode": "multiple"}
+        picture.input(answer, picture, outputs, **how, show_progress_on=text)
         offered.click(lambda number: result(samples[number]), offered, outputs, show_progress_on=text)
         button.click(answers.explain, seen, text)
     return page

@@ -157,6 +157,8 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def browser(chromium, page):
     """The browser with the page open, as wide as a desktop's."""
+    for file in uploads(page):  # what a failed test left is no fault of the next one
+        file.unlink()
     resize(chromium, 1400)
     open_page(chromium, page)
     return chromium
@@ -274,6 +276,14 @@ def test_a_picture_by_webcam(browser, page):
     assert uploads(page) == []
 
 
+# Each question waits half a second, so that a picture comes while the one before it is not answered.
+SLOW = """
+const ask = window.fetch;
+window.fetch = async (address, ...settings) => {
+  if (String(address).includes("queue/join")) await new Promise(resolve => setTimeout(resolve, 500));
+  return ask(address, ...settings);
+};
+"""
 COPY = """
 const [done, canvas] = [arguments[0], document.createElement("canvas")];
 canvas.getContext("2d").fillRect(0, 0, 30, 30);
@@ -286,6 +296,7 @@ canvas.toBlob(blob => navigator.clipboard.write([new ClipboardItem({"image/png":
 def test_a_picture_from_the_clipboard(browser, page, way):
     permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
     browser.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    browser.execute_script(SLOW)
     browser.execute_async_script(COPY)
     if way == "the button":
         elements(browser, "button[aria-label='Paste from clipboard']")[0].click()
