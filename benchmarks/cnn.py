@@ -6,8 +6,9 @@
 step    images a second of a training step: the standard recipe's against the same
         network and batch size trained the plain Keras way (float arrays, float32,
         keras.layers.BatchNormalization), and what each difference is worth
-sprint  seconds of training to the final validation accuracy of TensorFlow's CNN
-        tutorial: the tutorial's own, trained as it says, against the sprint recipe's
+sprint  seconds of training, without validation, to the final validation accuracy of
+        TensorFlow's CNN tutorial: the tutorial's own, trained as it says, against the
+        sprint recipe's
 torch   the record recipe against airbench94's in PyTorch, seed by seed in turn, on
         the same images and processor; needs `pip install torch`
 
@@ -15,6 +16,7 @@ Ratios of medians of alternating measurements. Whole trainings are made once: an
 interrupted benchmark goes on where it stopped; finished runs lie in runs/benchmark.
 """
 
+import contextlib
 import importlib.util
 import json
 import statistics
@@ -126,8 +128,7 @@ def sprint(args):
     """Print the seconds of training to the tutorial's final validation accuracy, epoch ends only."""
     seconds = {"tutorial": [], "sprint": []}
     for seed in range(SEEDS):
-        ours = trained(f"sprint-{seed}", "train_cnn.py", "--recipe", "sprint", "--seed", seed, *data_arguments(args))
-        history = {"tutorial": tutorial(args, seed), "sprint": ours["history"]}
+        history = {"tutorial": tutorial(args, seed), "sprint": without_validation(ours("sprint", seed, args))}
         goal = history["tutorial"][-1]["val_accuracy"]
         for recipe, times in seconds.items():
             times.append(seconds_to(goal, history[recipe]))
@@ -161,15 +162,16 @@ def tutorial(args, seed):
             on_epoch_begin=lambda *_: times.append(time.perf_counter()),
             on_epoch_end=lambda *_: times.append(time.perf_counter()),
         )
-        history = model.fit(
-            *train,
-            batch_size=recipe["batch_size"],
-            epochs=recipe["epochs"],
-            validation_data=validation,
-            callbacks=[clock],
-            verbose=0,
-        ).history
-        rows = zip(history["val_accuracy"], np.diff(times)[::2].tolist(), strict=True)
+        with validation_seconds() as validated:
+            history = model.fit(
+                *train,
+                batch_size=recipe["batch_size"],
+                epochs=recipe["epochs"],
+                validation_data=validation,
+                callbacks=[clock],
+                verbose=0,
+            ).history
+        rows = zip(history["val_accuracy"], (np.diff(times)[::2] - validated).tolist(), strict=True)
         write_json(result, [{"val_accuracy": accuracy, "seconds": seconds} for accuracy, seconds in rows])
     return json.loads(result.read_text())
 
@@ -212,16 +214,38 @@ def difference(ours, theirs):
 
 def record(args, seed):
     """Return the validation accuracies of a record run and its seconds of training, in a run made once."""
-    arguments = ("--recipe", "record", "--seed", seed, *data_arguments(args))
-    run = trained(f"record-{seed}", "benchmarks/cnn.py", "--timed", *arguments)
+    run = ours("record", seed, args)
     measured = accuracies(run["folder"])["validation"]
-    seconds = sum(epoch["seconds"] for epoch in run["history"]) - json.loads((run["folder"] / TIMES).read_text())
+    seconds = sum(epoch["seconds"] for epoch in without_validation(run))
     return {"accuracy": measured["plain"], "accuracy_tta": measured["tta"], "seconds": seconds}
 
 
+def ours(recipe, seed, args):
+    """Train with a recipe of train_cnn.py, with its validation's time beside the run; return the results."""
+    arguments = ("--recipe", recipe, "--seed", seed, *data_arguments(args))
+    return trained(f"timed-{recipe}-{seed}", "benchmarks/cnn.py", "--timed", *arguments)
+
+
+def without_validation(run):
+    """Return a run's epochs with the seconds of their training steps alone."""
+    validated = json.loads((run["folder"] / TIMES).read_text())
+    epochs = zip(run["history"], validated, strict=True)
+    return [epoch | {"seconds": epoch["seconds"] - seconds} for epoch, seconds in epochs]
+
+
 def timed(arguments):
-    """Train as train_cnn.py does, and keep the seconds that its validation took beside the run."""
+    """Train as train_cnn.py does, and keep the seconds of each epoch's validation beside the run."""
     command.start_keras()
+    settings = train_cnn.parse(arguments)
+    with validation_seconds() as seconds:
+        status = train_cnn.train(settings).interrupted
+    write_json(Path(settings.out) / TIMES, seconds)
+    return status
+
+
+@contextlib.contextmanager
+def validation_seconds():
+    """Collect, within this context, the seconds of each validation that ``fit`` makes; the context is their list."""
     import keras
 
     evaluate, seconds = keras.Model.evaluate, []
@@ -233,11 +257,8 @@ def timed(arguments):
             seconds.append(time.perf_counter() - start)
         return results
 
-    settings = train_cnn.parse(arguments)
     with patch.object(keras.Model, "evaluate", clocked):
-        status = train_cnn.train(settings).interrupted
-    write_json(Path(settings.out) / TIMES, sum(seconds))
-    return status
+        yield seconds
 
 
 def airbench(args, seed):

@@ -67,8 +67,8 @@ def _whitened(filters, image_shape, classes, activation, dropout, made_of):
         return [
             made_of.Conv2D(filters, 3, padding="same", use_bias=False),
             *([layers.MaxPooling2D()] if pool else []),
-            # Keras's momentum of 0.99 lags behind in a run of few steps.
-            made_of.BatchNormalization(momentum=0.6, gamma_initializer=keras.initializers.Constant(scale)),
+            # Keras's momentum of 0.99 lags behind in a run of few steps; a small one makes the averages noisy.
+            made_of.BatchNormalization(momentum=0.8, gamma_initializer=keras.initializers.Constant(scale)),
             made_of.Activation(activation),
         ]
 

@@ -26,7 +26,10 @@ def test_the_seconds_of_validation_are_kept_apart(tmp_path, monkeypatch):
     assert cnn.main() == 0
     seconds = json.loads((folder / cnn.TIMES).read_text())
     epochs = history.read(folder / "history.csv")
-    assert len(epochs) == 2 and 0 < seconds < sum(epoch["seconds"] for epoch in epochs)
+    assert len(seconds) == len(epochs) == 2 and all(second > 0 for second in seconds)
+    training = cnn.without_validation({"folder": folder, "history": epochs})
+    for epoch, second, trained in zip(epochs, seconds, training, strict=True):
+        assert 0 < trained["seconds"] == epoch["seconds"] - second
 
 
 def test_ours_and_pytorch_are_trained_in_turn(monkeypatch, capsys):
