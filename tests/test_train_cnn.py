@@ -221,7 +221,7 @@ def test_a_second_ctrl_c_skips_the_measuring_and_loses_nothing(tmp_path, ctrl_c,
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "interrupted" and run["temperature"] != 1
     model = load_keras(folder / "model.keras")
-    assert model.count_params() == 295_978
+    assert model.count_params() == 221_994
     validation = splits.read_split(sources.find("digits"), "validation", 0.1)
     rows = predict(model, validation.images)
     assert calibration.fit(validation.labels, rows) == pytest.approx(1, abs=1e-2)  # calibrated it is all the same
@@ -242,7 +242,7 @@ def test_a_measuring_that_fails_does_not_lose_the_model(digits_run, tmp_path, wi
     with pytest.raises(Problem, match="metrics.json cannot be written"):
         train_cnn.main([*QUICK, "--recipe", "sprint", "--seed", "7", "--out", str(folder), "--overwrite"])
     assert json.loads((folder / "run.json").read_text())["seed"] == 7 and not (folder / "metrics.json").exists()
-    assert keras.saving.load_model(folder / "model.keras").count_params() == 295_978
+    assert keras.saving.load_model(folder / "model.keras").count_params() == 221_994
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(tmp_path):
@@ -383,7 +383,7 @@ def test_ones_own_pictures(tmp_path, rng, in_process, without_litert):
     process = in_process(train_cnn.main, "--data", "pets", *options, cwd=tmp_path)
     run = json.loads((tmp_path / "runs" / "cnn-sprint-pets" / "run.json").read_text())
     names = ("image_size", "test", "validation", "class_weight", "epochs", "batch_size")
-    assert [run["options"][name] for name in names] == [33, 0.2, 0.1, "balanced", 11, 16]
+    assert [run["options"][name] for name in names] == [33, 0.2, 0.1, "balanced", 17, 16]
     assert run["splits"] == {"train": 43, "validation": 5, "test": 12}
     assert len(run["data_fingerprint"]) == 32 and run["class_names"] == ["cat", "dog"]
     assert load_keras(tmp_path / "runs" / "cnn-sprint-pets" / "model.keras").input_shape == (None, 33, 33, 3)

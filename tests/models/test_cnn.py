@@ -8,7 +8,7 @@ from train_cnn import ACTIVATIONS
 SHAPE = (32, 32, 3)
 
 
-PARAMETERS = {"tutorial": 122_570, "standard": 1_975_082, "small": 295_978}
+PARAMETERS = {"tutorial": 122_570, "standard": 1_975_082, "small": 221_994}
 
 
 @pytest.mark.parametrize(("network", "parameters"), PARAMETERS.items())

@@ -39,7 +39,7 @@ class Muon(keras.optimizers.SGD):
     """
 
     def __init__(
-        self, learning_rate=0.17, momentum=0.85, kernel_momentum=0.6, steps=3, rates=None, decay=0.006, **settings
+        self, learning_rate=0.12, momentum=0.85, kernel_momentum=0.6, steps=3, rates=None, decay=0.006, **settings
     ):
         super().__init__(learning_rate, momentum, **settings)
         self.kernel_momentum = kernel_momentum
