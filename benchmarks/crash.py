@@ -220,6 +220,9 @@ def crash(out, name, durations, rng):
         kills.append(f"kill -{number}")
         if (folder / "run" / "checkpoints" / "begun.json").exists():
             arguments = ["--resume", "run"]
+        elif finished(folder / "run" / "run.json"):  # the signal came between its last file and its end
+            status = 0
+            break
         again = rng.random() < AGAIN
         moment = (first if script == "store" else "parameters", seconds[END] - min(seconds.values())) if again else None
     twin_folder = out / f"twin-{script}"
@@ -232,6 +235,11 @@ def crash(out, name, durations, rng):
     if wrong:
         shutil.copytree(folder, out / f"failed-{len(list(out.glob('failed-*')))}")
     return {"stage": name, "kills": kills, "result": ", ".join(wrong) or "the same to the bit"}
+
+
+def finished(file):
+    """Whether a run's ``run.json`` is there and says that the run has finished."""
+    return file.exists() and json.loads(file.read_text())["status"] == "finished"
 
 
 def kill_at(process, log, word, seconds, number, rng):

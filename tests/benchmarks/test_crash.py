@@ -41,6 +41,13 @@ def test_the_table_counts_kills_by_stage():
     assert rows[-1] == "| all | 2 | 2 | 1 | 1 | 1 |"
 
 
+def test_a_run_that_has_finished_is_not_gone_on_with(tmp_path):
+    assert not crash.finished(tmp_path / "run.json")
+    for status, expected in (("interrupted", False), ("finished", True)):
+        (tmp_path / "run.json").write_text(json.dumps({"status": status}))
+        assert crash.finished(tmp_path / "run.json") is expected
+
+
 def test_a_cut_last_line_is_no_trial(tmp_path):
     (tmp_path / "trials.jsonl").write_text('{"stage": "CNN"}\n{"stage": "he')
     assert crash.records(tmp_path / "trials.jsonl") == [{"stage": "CNN"}]
