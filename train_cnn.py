@@ -10,7 +10,7 @@
   python train_cnn.py --resume             go on with a run that was killed
 
 The run's folder, runs/cnn for the first, then holds the model, its metrics and
-its curves. Expect 92 % on CIFAR-10's test images after 10 to 15 minutes on two
+its curves. Expect 92 % on CIFAR-10's test images after 10 to 16 minutes on two
 cores that multiply bfloat16 natively. docs/how-a-cnn-works.md explains it all.
 """
 
@@ -34,7 +34,7 @@ RECIPES = {
     "standard": {
         "network": "standard",
         "activation": "silu",  # GELU's shape, at a fraction of its cost
-        "epochs": 11,  # 10 to 15 minutes on two cores
+        "epochs": 11,  # 10 to 16 minutes on two cores
         "batch_size": 250,  # larger batches take more memory
         "optimizer": "adam",  # the one that every reader knows; docs/results.md has what Muon gains
         "learning_rate": 4.2e-3,  # high, as the schedule leads up to it and down again

@@ -128,7 +128,7 @@ def sprint(args):
     """Print the seconds of training to the tutorial's final validation accuracy, epoch ends only."""
     seconds = {"tutorial": [], "sprint": []}
     for seed in range(SEEDS):
-        history = {"tutorial": tutorial(args, seed), "sprint": without_validation(ours("sprint", seed, args))}
+        history = {"tutorial": tutorial(args, seed), "sprint": without_validation(timed_run("sprint", seed, args))}
         goal = history["tutorial"][-1]["val_accuracy"]
         for recipe, times in seconds.items():
             times.append(seconds_to(goal, history[recipe]))
@@ -214,13 +214,13 @@ def difference(ours, theirs):
 
 def record(args, seed):
     """Return the validation accuracies of a record run and its seconds of training, in a run made once."""
-    run = ours("record", seed, args)
+    run = timed_run("record", seed, args)
     measured = accuracies(run["folder"])["validation"]
     seconds = sum(epoch["seconds"] for epoch in without_validation(run))
     return {"accuracy": measured["plain"], "accuracy_tta": measured["tta"], "seconds": seconds}
 
 
-def ours(recipe, seed, args):
+def timed_run(recipe, seed, args):
     """Train with a recipe of train_cnn.py, with its validation's time beside the run; return the results."""
     arguments = ("--recipe", recipe, "--seed", seed, *data_arguments(args))
     return trained(f"timed-{recipe}-{seed}", "benchmarks/cnn.py", "--timed", *arguments)

@@ -37,6 +37,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.training import finished
 from classify import command, options
 from classify.runs.folder import ROOT
 
@@ -220,7 +221,7 @@ def crash(out, name, durations, rng):
         kills.append(f"kill -{number}")
         if (folder / "run" / "checkpoints" / "begun.json").exists():
             arguments = ["--resume", "run"]
-        elif finished(folder / "run" / "run.json"):  # the signal came between its last file and its end
+        elif finished(folder / "run"):  # the signal came between its last file and its end
             status = 0
             break
         again = rng.random() < AGAIN
@@ -235,11 +236,6 @@ def crash(out, name, durations, rng):
     if wrong:
         shutil.copytree(folder, out / f"failed-{len(list(out.glob('failed-*')))}")
     return {"stage": name, "kills": kills, "result": ", ".join(wrong) or "the same to the bit"}
-
-
-def finished(file):
-    """Whether a run's ``run.json`` is there and says that the run has finished."""
-    return file.exists() and json.loads(file.read_text())["status"] == "finished"
 
 
 def kill_at(process, log, word, seconds, number, rng):

@@ -23,7 +23,7 @@ def trained(name, script, *arguments):
         Problem: the training ended otherwise; it has said why.
     """
     folder = ROOT / "benchmark" / name
-    if not _finished(folder):
+    if not finished(folder):
         command = [sys.executable, PROJECT / script, *map(str, arguments), "--out", folder, "--overwrite"]
         status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
         if status == 1 and _diverged(folder):
@@ -72,7 +72,8 @@ def spread(values):
     return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f} %"
 
 
-def _finished(folder):
+def finished(folder):
+    """Return whether a folder holds a run that has finished."""
     file = folder / "run.json"
     return file.is_file() and json.loads(file.read_text())["status"] == "finished"
 

@@ -42,10 +42,10 @@ def test_the_table_counts_kills_by_stage():
 
 
 def test_a_run_that_has_finished_is_not_gone_on_with(tmp_path):
-    assert not crash.finished(tmp_path / "run.json")
+    assert not crash.finished(tmp_path)
     for status, expected in (("interrupted", False), ("finished", True)):
         (tmp_path / "run.json").write_text(json.dumps({"status": status}))
-        assert crash.finished(tmp_path / "run.json") is expected
+        assert crash.finished(tmp_path) is expected
 
 
 def test_a_cut_last_line_is_no_trial(tmp_path):
